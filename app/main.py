@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import metadata
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from app.api import error_handlers
 from app.api.asgi import BodyLimits, Edge
@@ -17,11 +17,12 @@ from app.api.prefix import Prefixes
 from app.api.readable import PRETTY, Readable
 from app.api.routes import cards, datasets, feedback, models, oip, operations, overview, predict, shadow, train
 from app.api.routes.oip_infer import InferRoute
+from app.api.routing import TableRouter
 from app.feedback.promotion import Promotions
 from app.inference.codecs import formats
 from app.runtime.trial import Trial, no_trial
 from app.security.audit.requests import Auditor
-from app.security.permissions import INFER, INFER_VERSION, PREDICT
+from app.security.permissions import Routes
 from app.service import Service, assemble, run_service
 from app.settings import Settings
 from app.telemetry.logs.requests import RequestLog
@@ -46,7 +47,11 @@ def create_app(settings: Settings, trial: Trial = no_trial) -> Edge:
     own = {template.split("/")[1] for template in service.admission.table.routes}
     return Edge(
         Readable(app),
-        handlers={PREDICT: negotiation.serve, INFER: infer_route.serve, INFER_VERSION: infer_route.serve},
+        handlers={
+            Routes.PREDICT: negotiation.serve,
+            Routes.INFER: infer_route.serve,
+            Routes.INFER_WITH_VERSION: infer_route.serve,
+        },
         parameters=frozenset((*document.query_names(app), PRETTY)),
         pipeline=service.pipeline,
         metrics=service.metrics,
@@ -89,7 +94,7 @@ def _create_api(service: Service, negotiation: predict.Negotiation) -> FastAPI:
     return app
 
 
-def _create_routers(service: Service, negotiation: predict.Negotiation, app: FastAPI) -> tuple[APIRouter, ...]:
+def _create_routers(service: Service, negotiation: predict.Negotiation, app: FastAPI) -> tuple[TableRouter, ...]:
     """Create the routes of each subject."""
     promotions = Promotions(service.runner, service.registry, service.trail.note)
     labels = feedback.FeedbackRoutes(

@@ -30,7 +30,7 @@ from app.lifecycle import Lifetime
 from app.security.admission import GONE, RequestAdmission, enforce_deadline
 from app.security.audit.requests import Auditor
 from app.security.errors import AccessDenied
-from app.security.permissions import PREDICT, PROBES, Match, Route
+from app.security.permissions import PROBES, Match, Route, Routes
 from app.telemetry.in_flight import Flight
 from app.telemetry.logs.requests import RequestLog
 from app.telemetry.metrics import ServingMetrics
@@ -42,7 +42,7 @@ Handler = Callable[[Scope, Receive, Send, Mapping[str, str]], Awaitable[None]]
 """Answers a request without FastAPI, given the parameters of its path."""
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-_LIGHT = frozenset((*PROBES, "/metrics"))  # not traced, and passed to FastAPI at once
+_LIGHT = frozenset((*PROBES, Routes.METRICS.template))  # not traced, and passed to FastAPI at once
 _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -120,7 +120,7 @@ class Edge:
         self.pipeline = pipeline
         self.metrics = metrics
         self.request_ids = RequestIds()
-        self.predictions = metrics.requests(PREDICT.label, PREDICT.method)
+        self.predictions = metrics.requests(Routes.PREDICT.label, Routes.PREDICT.method)
         self._app = app
         self._handlers = handlers
         self._parameters = parameters

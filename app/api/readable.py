@@ -11,12 +11,13 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import InvalidInput, Problem
+from app.security.permissions import Routes
 
 PRETTY = "pretty"
 
 _VALUES = {"true": True, "false": False}
 _JSON = (b"application/json", b"application/problem+json")
-_OTHERS = ("/predict", "/v2")
+_OTHERS = (Routes.PREDICT_AS_BODY_SAYS.template, Routes.V2_SERVER.template)
 
 
 class Readable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from app.errors import ConfigurationError
@@ -43,72 +43,95 @@ class Route:
         """Name of the route in metrics, logs and traces."""
         return self.alias_of or self.template
 
+    @property
+    def head(self) -> Route:
+        """The same for the method HEAD."""
+        return replace(self, method="HEAD")
 
-PROBES = ("/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready")
-_ALIASES = {"/healthz": "/livez", "/ping": "/livez"}
+    def path(self, **parameters: object) -> str:
+        """Return its path with these values of the parameters."""
+        return self.template.format(**parameters)
 
-# The routes that are answered without FastAPI.
-PREDICT = Route("POST", "/predict/{model}", Scope.PREDICT, streams="formats")
-INFER = Route("POST", "/v2/models/{model}/infer", Scope.PREDICT)
-INFER_VERSION = Route("POST", "/v2/models/{model}/versions/{version}/infer", Scope.PREDICT)
 
+class Routes:
+    """The routes, by what they do; the handlers of `app/api` name them, so that each path is written here alone."""
+
+    PREDICT = Route("POST", "/predict/{model}", Scope.PREDICT, streams="formats")
+    PREDICT_WITH_VERSION = Route("POST", "/predict/{model}/versions/{version}", Scope.PREDICT, streams="formats")
+    PREDICT_AS_BODY_SAYS = Route("POST", "/predict", Scope.PREDICT, streams="formats")
+
+    # The Open Inference Protocol.
+    INFER = Route("POST", "/v2/models/{model}/infer", Scope.PREDICT)
+    INFER_WITH_VERSION = Route("POST", "/v2/models/{model}/versions/{version}/infer", Scope.PREDICT)
+    V2_SERVER = Route("GET", "/v2", Scope.PREDICT)
+    V2_SERVER_WITH_SLASH = Route("GET", "/v2/", Scope.PREDICT, alias_of=V2_SERVER.template)
+    V2_MODELS = Route("GET", "/v2/models", Scope.PREDICT)
+    V2_MODEL = Route("GET", "/v2/models/{model}", Scope.PREDICT)
+    V2_VERSION = Route("GET", "/v2/models/{model}/versions/{version}", Scope.PREDICT)
+    V2_MODEL_READY = Route("GET", "/v2/models/{model}/ready", Scope.PREDICT)
+    V2_VERSION_READY = Route("GET", "/v2/models/{model}/versions/{version}/ready", Scope.PREDICT)
+    V2_INDEX = Route("POST", "/v2/repository/index", Scope.PREDICT)
+    V2_STATISTICS = Route("GET", "/v2/models/stats", Scope.METRICS)
+    V2_MODEL_STATISTICS = Route("GET", "/v2/models/{model}/stats", Scope.METRICS)
+    V2_VERSION_STATISTICS = Route("GET", "/v2/models/{model}/versions/{version}/stats", Scope.METRICS)
+
+    # Health probes, which have a twin for HEAD each, and figures.
+    LIVE = Route("GET", "/livez", None)
+    READY = Route("GET", "/readyz", None)
+    LIVE_AS_HEALTHZ = Route("GET", "/healthz", None, alias_of=LIVE.template)
+    LIVE_AS_PING = Route("GET", "/ping", None, alias_of=LIVE.template)
+    V2_LIVE = Route("GET", "/v2/health/live", None)
+    V2_READY = Route("GET", "/v2/health/ready", None)
+    HEALTH = Route("GET", "/health", Scope.PREDICT)
+    METRICS = Route("GET", "/metrics", Scope.METRICS)
+    OPERATIONS = Route("GET", "/operations", Scope.ADMIN)
+
+    # Pages and documents.
+    CONSOLE = Route("GET", "/", None)
+    CONSOLE_FILE = Route("GET", "/console/{file}", None)
+    OPENAPI = Route("GET", "/openapi.json", Scope.PREDICT)
+    DOCS = Route("GET", "/docs", None)
+    DOCS_FILE = Route("GET", "/docs/{asset}", None)
+
+    LIST_MODELS = Route("GET", "/models", Scope.PREDICT)
+    SHOW_MODEL = Route("GET", "/models/{model}", Scope.PREDICT)
+    DELETE_MODEL = Route("DELETE", "/models/{model}", Scope.ADMIN, "model.delete")
+    COMPARE = Route("GET", "/models/{model}/compare", Scope.PREDICT)
+    DRIFT = Route("GET", "/models/{model}/drift", Scope.METRICS)
+    LIST_VERSIONS = Route("GET", "/models/{model}/versions", Scope.PREDICT)
+    SHOW_VERSION = Route("GET", "/models/{model}/versions/{version}", Scope.PREDICT)
+    REMOVE_VERSION = Route("DELETE", "/models/{model}/versions/{version}", Scope.ADMIN, "model.remove")
+    ACTIVATE = Route("POST", "/models/{model}/versions/{version}/activate", Scope.ADMIN, "model.activate")
+    START_SHADOW = Route("POST", "/models/{model}/versions/{version}/shadow", Scope.ADMIN, "model.shadow")
+    END_SHADOW = Route("DELETE", "/models/{model}/versions/{version}/shadow", Scope.ADMIN, "model.shadow_end")
+    PROMOTE = Route("POST", "/models/{model}/versions/{version}/promote", Scope.ADMIN, "model.promote")
+    PUT_STATEMENTS = Route("PUT", "/models/{model}/card", Scope.ADMIN, "model.card")
+    SHOW_CARD = Route("GET", "/models/{model}/versions/{version}/card", Scope.PREDICT)
+    LIST_PLOTS = Route("GET", "/models/{model}/versions/{version}/plots", Scope.PREDICT)
+    SHOW_PLOT = Route("GET", "/models/{model}/versions/{version}/plots/{plot}.png", Scope.PREDICT)
+    PLOT_DATA = Route("GET", "/models/{model}/versions/{version}/plots/{plot}.json", Scope.PREDICT)
+    ARTIFACT = Route("GET", "/models/{model}/versions/{version}/model.pt", Scope.ADMIN)
+    LIVE_FIGURES = Route("GET", "/models/{model}/versions/{version}/live", Scope.PREDICT)
+    GIVE_FEEDBACK = Route("POST", "/feedback", Scope.PREDICT)
+
+    LIST_JOBS = Route("GET", "/train", Scope.TRAIN)
+    START_JOB = Route("POST", "/train", Scope.TRAIN, "train.submit")
+    SHOW_JOB = Route("GET", "/train/{job_id}", Scope.TRAIN)
+    CANCEL_JOB = Route("DELETE", "/train/{job_id}", Scope.TRAIN, "train.cancel")
+    JOB_EVENTS = Route("GET", "/train/{job_id}/events", Scope.TRAIN)
+    RETRY_JOB = Route("POST", "/train/{job_id}/retry", Scope.TRAIN, "train.retry")
+
+    LIST_DATASETS = Route("GET", "/datasets", Scope.TRAIN)
+    SHOW_DATASET = Route("GET", "/datasets/{name}", Scope.TRAIN)
+    PUT_DATASET = Route("PUT", "/datasets/{name}", Scope.TRAIN, "dataset.put", streams="all")
+    DELETE_DATASET = Route("DELETE", "/datasets/{name}", Scope.TRAIN, "dataset.delete")
+
+
+_PROBES = (Routes.LIVE, Routes.READY, Routes.LIVE_AS_HEALTHZ, Routes.LIVE_AS_PING, Routes.V2_LIVE, Routes.V2_READY)
+PROBES = tuple(probe.template for probe in _PROBES)
 ROUTES: tuple[Route, ...] = (
-    PREDICT,
-    Route("POST", "/predict/{model}/versions/{version}", Scope.PREDICT, streams="formats"),
-    Route("POST", "/predict", Scope.PREDICT, streams="formats"),
-    INFER,
-    INFER_VERSION,
-    Route("GET", "/v2", Scope.PREDICT),
-    Route("GET", "/v2/", Scope.PREDICT, alias_of="/v2"),
-    Route("GET", "/v2/models", Scope.PREDICT),
-    Route("GET", "/v2/models/{model}", Scope.PREDICT),
-    Route("GET", "/v2/models/{model}/versions/{version}", Scope.PREDICT),
-    Route("GET", "/v2/models/{model}/ready", Scope.PREDICT),
-    Route("GET", "/v2/models/{model}/versions/{version}/ready", Scope.PREDICT),
-    Route("POST", "/v2/repository/index", Scope.PREDICT),
-    Route("GET", "/v2/models/stats", Scope.METRICS),
-    Route("GET", "/v2/models/{model}/stats", Scope.METRICS),
-    Route("GET", "/v2/models/{model}/versions/{version}/stats", Scope.METRICS),
-    *(Route(method, path, None, alias_of=_ALIASES.get(path)) for path in PROBES for method in ("GET", "HEAD")),
-    Route("GET", "/", None),
-    Route("GET", "/console/{file}", None),
-    Route("GET", "/health", Scope.PREDICT),
-    Route("HEAD", "/health", Scope.PREDICT),
-    Route("GET", "/metrics", Scope.METRICS),
-    Route("GET", "/operations", Scope.ADMIN),
-    Route("GET", "/openapi.json", Scope.PREDICT),
-    Route("GET", "/docs", None),
-    Route("GET", "/docs/{asset}", None),
-    Route("GET", "/models", Scope.PREDICT),
-    Route("GET", "/models/{model}", Scope.PREDICT),
-    Route("DELETE", "/models/{model}", Scope.ADMIN, "model.delete"),
-    Route("GET", "/models/{model}/compare", Scope.PREDICT),
-    Route("GET", "/models/{model}/drift", Scope.METRICS),
-    Route("GET", "/models/{model}/versions", Scope.PREDICT),
-    Route("GET", "/models/{model}/versions/{version}", Scope.PREDICT),
-    Route("DELETE", "/models/{model}/versions/{version}", Scope.ADMIN, "model.remove"),
-    Route("POST", "/models/{model}/versions/{version}/activate", Scope.ADMIN, "model.activate"),
-    Route("POST", "/models/{model}/versions/{version}/shadow", Scope.ADMIN, "model.shadow"),
-    Route("DELETE", "/models/{model}/versions/{version}/shadow", Scope.ADMIN, "model.shadow_end"),
-    Route("POST", "/models/{model}/versions/{version}/promote", Scope.ADMIN, "model.promote"),
-    Route("PUT", "/models/{model}/card", Scope.ADMIN, "model.card"),
-    Route("GET", "/models/{model}/versions/{version}/card", Scope.PREDICT),
-    Route("GET", "/models/{model}/versions/{version}/plots", Scope.PREDICT),
-    Route("GET", "/models/{model}/versions/{version}/plots/{plot}.png", Scope.PREDICT),
-    Route("GET", "/models/{model}/versions/{version}/plots/{plot}.json", Scope.PREDICT),
-    Route("GET", "/models/{model}/versions/{version}/model.pt", Scope.ADMIN),
-    Route("GET", "/models/{model}/versions/{version}/live", Scope.PREDICT),
-    Route("POST", "/feedback", Scope.PREDICT),
-    Route("GET", "/train", Scope.TRAIN),
-    Route("POST", "/train", Scope.TRAIN, "train.submit"),
-    Route("GET", "/train/{job_id}", Scope.TRAIN),
-    Route("DELETE", "/train/{job_id}", Scope.TRAIN, "train.cancel"),
-    Route("GET", "/train/{job_id}/events", Scope.TRAIN),
-    Route("POST", "/train/{job_id}/retry", Scope.TRAIN, "train.retry"),
-    Route("GET", "/datasets", Scope.TRAIN),
-    Route("GET", "/datasets/{name}", Scope.TRAIN),
-    Route("PUT", "/datasets/{name}", Scope.TRAIN, "dataset.put", streams="all"),
-    Route("DELETE", "/datasets/{name}", Scope.TRAIN, "dataset.delete"),
+    *(route for route in vars(Routes).values() if isinstance(route, Route)),
+    *(route.head for route in (*_PROBES, Routes.HEALTH)),
 )
 
 
@@ -157,7 +180,7 @@ class AccessTable:
         return {}, {}
 
     def require_all_of(self, served: Iterable[tuple[str, str]]) -> None:
-        """Check that the table has every served route; names of path parameters are ignored.
+        """Check that the table has every served route.
 
         Args:
             served: method and path template of each route of the app.
@@ -165,11 +188,6 @@ class AccessTable:
         Raises:
             ConfigurationError: if routes have no scope; the message names them, and the service must not start.
         """
-        known = {(method, _nameless(template)) for template, found in self.routes.items() for method in found}
-        missing = sorted(f"{method} {path}" for method, path in served if (method, _nameless(path)) not in known)
+        missing = sorted(f"{method} {path}" for method, path in served if method not in self.routes.get(path, {}))
         if missing:
             raise ConfigurationError(f"no scope is declared in app/security/permissions.py for {', '.join(missing)}")
-
-
-def _nameless(template: str) -> str:
-    return _PARAMETER.sub("{}", template)

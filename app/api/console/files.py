@@ -9,11 +9,13 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.api.accept import choose_type
 from app.api.prefix import link
+from app.api.routing import TableRouter
+from app.security.permissions import Routes
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -46,12 +48,12 @@ def read_files() -> dict[str, StaticFile]:
     return files
 
 
-def router() -> APIRouter:
+def router() -> TableRouter:
     """Create the routes of the console."""
-    routes = APIRouter(include_in_schema=False)
+    routes = TableRouter(include_in_schema=False)
     files = read_files()
 
-    @routes.get("/")
+    @routes.add(Routes.CONSOLE)
     async def page(request: Request) -> Response:
         """Return the page to browsers, and links to the routes as JSON to all others."""
         if choose_type(request.headers.get("accept"), ("application/json", "text/html")) == "text/html":
@@ -61,7 +63,7 @@ def router() -> APIRouter:
         response.headers["vary"] = "accept"
         return response
 
-    @routes.get("/console/{file}")
+    @routes.add(Routes.CONSOLE_FILE)
     async def asset(file: str, request: Request) -> Response:
         """Return a script, style sheet or image of the page."""
         if file not in files or file == _PAGE:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 
@@ -18,11 +18,12 @@ from app.api.openapi.rows import row_schema
 from app.api.openapi.security import add_security
 from app.api.prefix import prefix_of
 from app.api.query import find_query_model
+from app.api.routing import TableRouter
 from app.api.schemas.common import COMPONENTS, Document, json_body
 from app.api.schemas.models import example_of
 from app.api.schemas.predict import instances, options_of
 from app.security.keys import Scope
-from app.security.permissions import AccessTable
+from app.security.permissions import AccessTable, Routes
 from modelstore import Manifest
 from modelstore.typical import typical_row
 
@@ -74,11 +75,11 @@ def query_names(app: FastAPI) -> Iterator[str]:
             yield from model.model_fields
 
 
-def router(app: FastAPI) -> APIRouter:
+def router(app: FastAPI) -> TableRouter:
     """Create the route of the document."""
-    routes = APIRouter(include_in_schema=False)
+    routes = TableRouter(include_in_schema=False)
 
-    @routes.get("/openapi.json")
+    @routes.add(Routes.OPENAPI)
     async def document(request: Request) -> Document:
         """Return the current OpenAPI 3.1 document of this API."""
         prefix = prefix_of(request)
@@ -89,11 +90,11 @@ def router(app: FastAPI) -> APIRouter:
 
 def _with_models(document: Document, manifests: list[Manifest]) -> Document:
     """Add a path for each model before the general one, which stays for models published later."""
-    general = document["paths"]["/predict/{model}"]["post"]
+    general = document["paths"][Routes.PREDICT.template]["post"]
     general["requestBody"]["content"]["application/json"]["examples"] = {
         manifest.name: {"summary": manifest.name, "value": example_of(manifest).body} for manifest in manifests
     }
-    paths = {f"/predict/{manifest.name}": {"post": _operation(general, manifest)} for manifest in manifests}
+    paths = {Routes.PREDICT.path(model=m.name): {"post": _operation(general, m)} for m in manifests}
     document["paths"] = paths | document["paths"]
     return document
 

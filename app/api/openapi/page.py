@@ -9,9 +9,11 @@ from __future__ import annotations
 from importlib import resources
 
 import fastapi_offline
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import HTTPException, Response
 
-PAGE = "/docs"
+from app.api.routing import TableRouter
+from app.security.permissions import Routes
+
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -28,17 +30,17 @@ _ASSETS = {
 }
 
 
-def router() -> APIRouter:
+def router() -> TableRouter:
     """Create the routes of the page and its files; Swagger UI comes from an installed package."""
-    routes = APIRouter(include_in_schema=False)
+    routes = TableRouter(include_in_schema=False)
 
-    @routes.get(PAGE)
+    @routes.add(Routes.DOCS)
     async def page() -> Response:
         """Show the document as a web page."""
         content = (_OWN / "page.html").read_bytes()
         return Response(content, media_type="text/html", headers={"content-security-policy": POLICY})
 
-    @routes.get(PAGE + "/{asset}")
+    @routes.add(Routes.DOCS_FILE)
     async def asset(asset: str) -> Response:
         """Return a script, style sheet or image of the page."""
         if asset not in _ASSETS:

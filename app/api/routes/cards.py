@@ -12,7 +12,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
 from app.api.accept import choose_type
@@ -20,6 +20,7 @@ from app.api.bodies import JSON, read_json
 from app.api.parameters import ModelPath, PlotPath, VersionPath
 from app.api.prefix import link, prefix_of
 from app.api.responses import FileResponse
+from app.api.routing import TableRouter
 from app.api.schemas.common import Document, json_body, problems, without_null
 from app.api.schemas.feedback import LiveInfo, LiveQuery
 from app.api.schemas.models import example_of
@@ -29,6 +30,7 @@ from app.cards.markdown import write_markdown
 from app.cards.page import POLICY, write_page
 from app.cards.sections import sections_of
 from app.registry.registry import ModelRegistry
+from app.security.permissions import Routes
 from modelstore import CardStatements
 
 HTML, MARKDOWN, PNG, BYTES = "text/html", "text/markdown", "image/png", "application/octet-stream"
@@ -87,7 +89,7 @@ class CardRoutes:
 
     async def list_plots(self, model: ModelPath, version: VersionPath, request: Request) -> PlotList:
         """List the pictures of a version (confusion matrix, reliability, losses and others) and the data of plots."""
-        stored, folder = self._registry.stored, link(request, f"/models/{model}/versions/{version}/plots")
+        stored, folder = self._registry.stored, link(request, Routes.LIST_PLOTS.path(model=model, version=version))
         pictures = await asyncio.to_thread(stored.pictures, model, version)
         data = await asyncio.to_thread(stored.plot_data, model, version)
         named = (
@@ -136,7 +138,7 @@ class CardRoutes:
         stored = self._registry.stored
         manifest = stored.manifest(model, version)
         example = example_of(manifest)
-        path = f"/predict/{model}/versions/{version}"
+        path = Routes.PREDICT_WITH_VERSION.path(model=model, version=version)
         body = json.dumps(example.body, ensure_ascii=False).replace("'", "'\\''")
         request = f"curl {address}{path} -H 'content-type: {example.content_type}' -d '{body}'"
         return CardFacts(
@@ -175,35 +177,34 @@ def _has(request: Request, etag: str) -> bool:
     return bool(given & {etag, "*"})
 
 
-def router(registry: ModelRegistry, live: Live) -> APIRouter:
+def router(registry: ModelRegistry, live: Live) -> TableRouter:
     """Create the routes of cards, pictures and artifacts; `live` returns the live figures of a version."""
-    routes, answer = APIRouter(tags=["models"]), CardRoutes(registry, live)
-    one = "/models/{model}/versions/{version}"
+    routes, answer = TableRouter(tags=["models"]), CardRoutes(registry, live)
     broken = problems(404, 409, 422, 503)
     unchanged: dict[int | str, Document] = {304: {"description": "The client has it already"}}
     text = {"schema": {"type": "string"}}
     card: Document = {"content": {JSON: {"schema": {"type": "object"}}, HTML: text, MARKDOWN: text}}
     file = {"schema": {"type": "string", "format": "binary"}}
-    routes.get(one + "/card", response_class=Response, responses={200: card, **broken})(answer.show)
+    routes.add(Routes.SHOW_CARD, response_class=Response, responses={200: card, **broken})(answer.show)
     stated = json_body({"$ref": "#/components/schemas/CardStatements"})
-    routes.put(
-        "/models/{model}/card",
+    routes.add(
+        Routes.PUT_STATEMENTS,
         response_model_exclude_none=True,
         openapi_extra=stated,
         responses=problems(400, 404, 413, 415, 422, 503),
     )(answer.state)
-    routes.get(one + "/plots", responses=problems(404, 422, 503))(answer.list_plots)
-    routes.get(
-        one + "/plots/{plot}.png",
+    routes.add(Routes.LIST_PLOTS, responses=problems(404, 422, 503))(answer.list_plots)
+    routes.add(
+        Routes.SHOW_PLOT,
         response_class=Response,
         responses={200: {"content": {PNG: file}}, **unchanged, **broken},
     )(answer.picture)
-    routes.get(
-        one + "/plots/{plot}.json",
+    routes.add(
+        Routes.PLOT_DATA,
         response_class=Response,
         responses={200: {"content": {JSON: {"schema": {"type": "object"}}}}, **unchanged, **broken},
     )(answer.plot_data)
-    routes.get(
-        one + "/model.pt", response_class=Response, responses={200: {"content": {BYTES: file}}, **unchanged, **broken}
+    routes.add(
+        Routes.ARTIFACT, response_class=Response, responses={200: {"content": {BYTES: file}}, **unchanged, **broken}
     )(answer.artifact)
     return routes

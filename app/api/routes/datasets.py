@@ -11,16 +11,18 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel
 
 from app.api.bodies import declared_length, media_type
 from app.api.errors import FileInForm
 from app.api.parameters import DatasetPath
 from app.api.prefix import link
+from app.api.routing import TableRouter
 from app.api.schemas.common import Document, file_body, links, problems, without_null
 from app.datasets.folders import StoredDataset
 from app.datasets.store import DatasetStore, InUse
+from app.security.permissions import Routes
 from modelstore import ColumnSummary, Dialect
 
 FORMS = "multipart/"
@@ -117,7 +119,7 @@ class DatasetRoutes:
             stored, is_new = await self._datasets.put(name, body, self._in_use, length, query.dialect())
         response = await asyncio.to_thread(_show, stored)
         response.status_code = 201 if is_new else 200
-        response.headers["Location"] = link(request, f"/datasets/{stored.name}")
+        response.headers["Location"] = link(request, Routes.SHOW_DATASET.path(name=stored.name))
         return response
 
     async def list_datasets(self) -> DatasetList:
@@ -133,24 +135,24 @@ class DatasetRoutes:
         await self._datasets.delete(name, self._in_use)
 
 
-def router(datasets: DatasetStore, in_use: InUse) -> APIRouter:
+def router(datasets: DatasetStore, in_use: InUse) -> TableRouter:
     """Create the data set routes; `in_use` returns the contents that unfinished trainings need."""
-    routes, answer = APIRouter(tags=["datasets"]), DatasetRoutes(datasets, in_use)
+    routes, answer = TableRouter(tags=["datasets"]), DatasetRoutes(datasets, in_use)
     following = links("name", "$response.body#/name", show=_SHOW, delete=_DELETE)
     kept: dict[int | str, Document] = {
         200: {"description": "Replaced a data set of the same name", "model": DatasetInfo, "links": following},
         201: {"description": "Stored", "links": following},
     }
-    routes.put(
-        "/datasets/{name}",
+    routes.add(
+        Routes.PUT_DATASET,
         status_code=201,
         response_model=DatasetInfo,
         openapi_extra=file_body(churn="age,visits,churned\n34,2,no\n51,0,yes\n"),
         responses=kept | problems(413, 415, 422, 503, 507),
     )(answer.put)
-    routes.get("/datasets", responses=problems(503))(answer.list_datasets)
-    routes.get("/datasets/{name}", response_model=DatasetInfo, responses=problems(404, 422, 503))(answer.show)
-    routes.delete("/datasets/{name}", status_code=204, responses=problems(404, 409, 422, 503))(answer.delete)
+    routes.add(Routes.LIST_DATASETS, responses=problems(503))(answer.list_datasets)
+    routes.add(Routes.SHOW_DATASET, response_model=DatasetInfo, responses=problems(404, 422, 503))(answer.show)
+    routes.add(Routes.DELETE_DATASET, status_code=204, responses=problems(404, 409, 422, 503))(answer.delete)
     return routes
 
 

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 
 from app.api.bodies import check_content_type
 from app.api.parameters import ModelPath, VersionPath
+from app.api.routing import TableRouter
 from app.api.schemas.common import json_body, problems
 from app.api.schemas.feedback import (
     EXAMPLE,
@@ -38,6 +39,7 @@ from app.jobs.records import LabelledRow
 from app.jobs.runner import JobRunner
 from app.registry.registry import ModelRegistry
 from app.registry.state import ServedModel
+from app.security.permissions import Routes
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.multiprocess import WorkerFigures
 from app.telemetry.version_counters import Figures
@@ -159,12 +161,11 @@ class FeedbackRoutes:
                 self._metrics.count_label(row.model, row.version, right=row.answer == row.label)
 
 
-def router(answer: FeedbackRoutes) -> APIRouter:
+def router(answer: FeedbackRoutes) -> TableRouter:
     """Create the routes that these handlers answer."""
-    routes = APIRouter(tags=["feedback"])
+    routes = TableRouter(tags=["feedback"])
     body = json_body(FEEDBACK, example=EXAMPLE)
     body["requestBody"]["content"] |= {kind: _TEXT for kind in READERS if kind not in body["requestBody"]["content"]}
-    routes.post("/feedback", openapi_extra=body, responses=problems(400, 413, 415, 422, 503))(answer.give)
-    path = "/models/{model}/versions/{version}/live"
-    routes.get(path, responses=problems(404, 409, 422, 503))(answer.live)
+    routes.add(Routes.GIVE_FEEDBACK, openapi_extra=body, responses=problems(400, 413, 415, 422, 503))(answer.give)
+    routes.add(Routes.LIVE_FIGURES, responses=problems(404, 409, 422, 503))(answer.live)
     return routes

@@ -9,15 +9,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from app.api.parameters import ModelPath, VersionPath
 from app.api.prefix import prefix_of
+from app.api.routing import TableRouter
 from app.api.schemas.common import problems
 from app.api.schemas.model_views import history_json, model_info, model_infos, version_info
 from app.api.schemas.models import ModelInfo, ModelList
 from app.api.schemas.versions import CompareQuery, HistoryQuery, VersionHistory, VersionInfo
 from app.registry.registry import ModelRegistry
+from app.security.permissions import Routes
 from modelstore import VersionComparison
 
 RequireIdle = Callable[[str], Awaitable[None]]
@@ -73,16 +75,15 @@ class ModelRoutes:
         return await asyncio.to_thread(model_info, self._registry, served, prefix_of(request))
 
 
-def router(registry: ModelRegistry, device: str, require_idle: RequireIdle) -> APIRouter:
+def router(registry: ModelRegistry, device: str, require_idle: RequireIdle) -> TableRouter:
     """Create the model routes; `require_idle` raises a Conflict if a model has an unfinished training."""
-    routes, answer = APIRouter(tags=["models"]), ModelRoutes(registry, device, require_idle)
-    one, versions = "/models/{model}", "/models/{model}/versions"
-    routes.get("/models")(answer.list_models)
-    routes.get(one, responses=problems(404, 422))(answer.show_model)
-    routes.delete(one, status_code=204, responses=problems(404, 409, 422, 503))(answer.delete_model)
-    routes.get(versions, response_model=VersionHistory, responses=problems(404, 422, 503))(answer.history)
-    routes.get(one + "/compare", responses=problems(404, 409, 422, 503))(answer.compare)
-    routes.get(versions + "/{version}", responses=problems(404, 422, 503))(answer.show_version)
-    routes.delete(versions + "/{version}", status_code=204, responses=problems(404, 409, 422, 503))(answer.delete)
-    routes.post(versions + "/{version}/activate", responses=problems(404, 409, 422, 503))(answer.activate)
+    routes, answer = TableRouter(tags=["models"]), ModelRoutes(registry, device, require_idle)
+    routes.add(Routes.LIST_MODELS)(answer.list_models)
+    routes.add(Routes.SHOW_MODEL, responses=problems(404, 422))(answer.show_model)
+    routes.add(Routes.DELETE_MODEL, status_code=204, responses=problems(404, 409, 422, 503))(answer.delete_model)
+    routes.add(Routes.LIST_VERSIONS, response_model=VersionHistory, responses=problems(404, 422, 503))(answer.history)
+    routes.add(Routes.COMPARE, responses=problems(404, 409, 422, 503))(answer.compare)
+    routes.add(Routes.SHOW_VERSION, responses=problems(404, 422, 503))(answer.show_version)
+    routes.add(Routes.REMOVE_VERSION, status_code=204, responses=problems(404, 409, 422, 503))(answer.delete)
+    routes.add(Routes.ACTIVATE, responses=problems(404, 409, 422, 503))(answer.activate)
     return routes

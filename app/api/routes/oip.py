@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from app.api.bodies import parse_json, read_small, require_utf8
 from app.api.openapi import oip as documents
 from app.api.parameters import ModelPath, VersionPath
+from app.api.routing import TableRouter
 from app.api.schemas import oip as schemas
 from app.api.schemas.model_views import index_entries
 from app.lifecycle import Lifetime
@@ -20,6 +21,7 @@ from app.registry.registry import ModelRegistry
 from app.registry.state import ServedModel
 from app.runtime.errors import VersionRefused
 from app.runtime.load import LoadedModel
+from app.security.permissions import Routes
 from app.telemetry import version_report
 from app.telemetry.multiprocess import WorkerFigures
 from app.telemetry.version_counters import Figures
@@ -135,11 +137,11 @@ class OipRoutes:
         return schemas.Statistics(model_stats=[schemas.statistics_of(version_report.of(parts, *key)) for key in keys])
 
 
-def router(registry: ModelRegistry, figures: WorkerFigures, version: str, lifetime: Lifetime) -> APIRouter:
+def router(registry: ModelRegistry, figures: WorkerFigures, version: str, lifetime: Lifetime) -> TableRouter:
     """Create the routes below /v2."""
-    routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+    routes = TableRouter(tags=["Open Inference Protocol"])
     answer = OipRoutes(registry, figures, version, lifetime)
-    failures, one, number = documents.failures, "/models/{model}", "/models/{model}/versions/{version}"
+    failures = documents.failures
     not_all: dict[int | str, Any] = {503: {"model": schemas.ServerReady, "description": "Not every model can answer"}}
     unready: dict[int | str, Any] = {
         503: {"model": schemas.ModelReady | schemas.Failure, "description": "The model or version cannot answer"}
@@ -149,22 +151,22 @@ def router(registry: ModelRegistry, figures: WorkerFigures, version: str, lifeti
         "responses": documents.INFER_ANSWER | failures(400, 404, 413, 415, 429, 503, 504),
         "openapi_extra": documents.INFER_BODY,
     }
-    routes.get("")(answer.server_metadata)
-    routes.get("/", include_in_schema=False)(answer.server_metadata)
-    routes.get("/health/live")(answer.server_live)
-    routes.get("/health/ready", responses=not_all)(answer.server_ready)
-    routes.get("/models")(answer.list_models)
+    routes.add(Routes.V2_SERVER)(answer.server_metadata)
+    routes.add(Routes.V2_SERVER_WITH_SLASH, include_in_schema=False)(answer.server_metadata)
+    routes.add(Routes.V2_LIVE)(answer.server_live)
+    routes.add(Routes.V2_READY, responses=not_all)(answer.server_ready)
+    routes.add(Routes.V2_MODELS)(answer.list_models)
     indexed = failures(400, 413, 415, 503)
-    routes.post("/repository/index", openapi_extra=documents.INDEX_BODY, responses=indexed)(answer.repository_index)
-    routes.get("/models/stats", responses=failures())(answer.all_statistics)
-    routes.get(one + "/stats", responses=failures(404))(answer.model_statistics)
-    routes.get(number + "/stats", responses=failures(400, 404, 503))(answer.version_statistics)
-    routes.get(one, responses=failures(404, 503))(answer.model_metadata)
-    routes.get(number, responses=failures(400, 404, 503))(answer.version_metadata)
-    routes.get(one + "/ready", responses=failures(404) | unready)(answer.model_ready)
-    routes.get(number + "/ready", responses=failures(400, 404) | unready)(answer.version_ready)
-    routes.post(one + "/infer", **documented)(answer.infer)
-    routes.post(number + "/infer", **documented)(answer.infer_version)
+    routes.add(Routes.V2_INDEX, openapi_extra=documents.INDEX_BODY, responses=indexed)(answer.repository_index)
+    routes.add(Routes.V2_STATISTICS, responses=failures())(answer.all_statistics)
+    routes.add(Routes.V2_MODEL_STATISTICS, responses=failures(404))(answer.model_statistics)
+    routes.add(Routes.V2_VERSION_STATISTICS, responses=failures(400, 404, 503))(answer.version_statistics)
+    routes.add(Routes.V2_MODEL, responses=failures(404, 503))(answer.model_metadata)
+    routes.add(Routes.V2_VERSION, responses=failures(400, 404, 503))(answer.version_metadata)
+    routes.add(Routes.V2_MODEL_READY, responses=failures(404) | unready)(answer.model_ready)
+    routes.add(Routes.V2_VERSION_READY, responses=failures(400, 404) | unready)(answer.version_ready)
+    routes.add(Routes.INFER, **documented)(answer.infer)
+    routes.add(Routes.INFER_WITH_VERSION, **documented)(answer.infer_version)
     return routes
 
 

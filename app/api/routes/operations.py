@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, RootModel
 
 from app.api.accept import choose_type
+from app.api.routing import TableRouter
 from app.lifecycle import Lifetime
 from app.registry.registry import ModelRegistry
+from app.security.permissions import Route, Routes
 from app.telemetry.exposition import Exposition
 from app.telemetry.prometheus import CONTENT_TYPE
 from modelstore.evaluation import AnyEvaluation
@@ -51,18 +53,18 @@ class ActiveMetricsByModel(RootModel[dict[str, ActiveMetrics]]):
     """The evaluation of each model's serving version, by model name."""
 
 
-def router(registry: ModelRegistry, exposition: Exposition, device: str, lifetime: Lifetime) -> APIRouter:
+def router(registry: ModelRegistry, exposition: Exposition, device: str, lifetime: Lifetime) -> TableRouter:
     """Create the health and metrics routes."""
-    routes = APIRouter(tags=["operations"])
+    routes = TableRouter(tags=["operations"])
 
-    @routes.get("/ping", include_in_schema=False)
-    @routes.get("/healthz", include_in_schema=False)
-    @routes.get("/livez")
+    @routes.add(Routes.LIVE_AS_PING, include_in_schema=False)
+    @routes.add(Routes.LIVE_AS_HEALTHZ, include_in_schema=False)
+    @routes.add(Routes.LIVE)
     async def live() -> Live:
         """Check that the process answers at all; for liveness probes."""
         return Live()
 
-    @routes.get("/readyz", responses={503: {"model": Ready, "description": "Not enough models can answer"}})
+    @routes.add(Routes.READY, responses={503: {"model": Ready, "description": "Not enough models can answer"}})
     async def ready(response: Response) -> Ready:
         """Check that at least one model can answer, or all with TABSERVE_STRICT_READINESS; for readiness probes."""
         reasons = {model.name: model.reason or "" for model in registry.models() if model.loaded is None}
@@ -74,7 +76,7 @@ def router(registry: ModelRegistry, exposition: Exposition, device: str, lifetim
         response.status_code = 200 if is_ready else 503
         return Ready(ready=is_ready, reasons=reasons)
 
-    @routes.get("/health")
+    @routes.add(Routes.HEALTH)
     async def health() -> Health:
         """Describe the state of each model in a sentence."""
         models = {m.name: m.reason or f"ready, version {m.serving}" for m in registry.models()}
@@ -83,22 +85,22 @@ def router(registry: ModelRegistry, exposition: Exposition, device: str, lifetim
         status = "ok" if perfect else "degraded" if registry.ready else "unavailable"
         return Health(status=status, device=device, models=models)
 
-    probes: dict[str, Callable[..., Any]] = {
-        "/livez": live,
-        "/healthz": live,
-        "/ping": live,
-        "/readyz": ready,
-        "/health": health,
+    probes: dict[Route, Callable[..., Any]] = {
+        Routes.LIVE: live,
+        Routes.LIVE_AS_HEALTHZ: live,
+        Routes.LIVE_AS_PING: live,
+        Routes.READY: ready,
+        Routes.HEALTH: health,
     }
-    for path, endpoint in probes.items():
-        routes.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+    for route, answer in probes.items():
+        routes.add(route.head, include_in_schema=False)(answer)
     _add_metrics(routes, registry, exposition)
     return routes
 
 
-def _add_metrics(routes: APIRouter, registry: ModelRegistry, exposition: Exposition) -> None:
-    @routes.get(
-        "/metrics",
+def _add_metrics(routes: TableRouter, registry: ModelRegistry, exposition: Exposition) -> None:
+    @routes.add(
+        Routes.METRICS,
         response_class=Response,
         responses={200: {"model": ActiveMetricsByModel, "content": {"text/plain": {"schema": {"type": "string"}}}}},
     )

@@ -6,15 +6,16 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from app.api.parameters import ModelPath
+from app.api.routing import TableRouter
 from app.api.schemas.common import problems
 from app.registry.registry import ModelRegistry
 from app.security.audit.trail import AuditTrail
 from app.security.authenticator import Authenticator
 from app.security.keys import Scope
+from app.security.permissions import Routes
 from app.settings import Settings
 from app.telemetry.disks import usage_of
 from app.telemetry.drift_history import INTERVAL_S, DriftHistory
@@ -88,9 +89,9 @@ def router(
     trail: AuditTrail,
     figures: WorkerFigures,
     history: DriftHistory,
-) -> APIRouter:
+) -> TableRouter:
     """Create the routes."""
-    routes = APIRouter(tags=["operations"])
+    routes = TableRouter(tags=["operations"])
     folders = {"models": settings.models_dir, "data sets": settings.datasets_dir, "state": settings.state_dir}
 
     def overview() -> Overview:
@@ -104,12 +105,12 @@ def router(
         workers = figures.processes()
         return Overview(workers=workers, disks=disks, keys=shown, keys_current=current, audit=audit[::-1])
 
-    @routes.get("/operations", responses=problems(503))
+    @routes.add(Routes.OPERATIONS, responses=problems(503))
     async def operations() -> Overview:
         """Show disks, workers, accepted keys and the last audit records."""
         return await asyncio.to_thread(overview)
 
-    @routes.get("/models/{model}/drift", responses=problems(404, 422))
+    @routes.add(Routes.DRIFT, responses=problems(404, 422))
     async def drift(model: ModelPath) -> Drift:
         """Show how far recent rows were from the training rows, by column, in the last day; since the start at most."""
         registry.get(model)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 from starlette.types import Receive, Scope, Send
 
@@ -17,6 +17,7 @@ from app.api.errors import UnsupportedContentType
 from app.api.parameters import ModelPath, VersionPath
 from app.api.preferences import wants_receipts
 from app.api.responses import BlocksResponse, PartsResponse
+from app.api.routing import TableRouter
 from app.api.schemas.common import PREDICT_ANSWER, RECEIPT, json_body, problems, rows_body, without_null
 from app.api.schemas.predict import ANY_ROW, instances
 from app.api.validation_errors import make_invalid_input
@@ -29,6 +30,7 @@ from app.inference.codecs.json_answers import columns_writer
 from app.inference.decision import Override
 from app.inference.options import MOST_TOP, PredictionOptions, read_flat
 from app.inference.pipeline import BulkRequest, Pipeline
+from app.security.permissions import Routes
 from modelstore.reading import column_name
 
 MAX_WHOLE_BYTES = 1 << 20
@@ -181,9 +183,9 @@ def _require_effect(query: PredictQuery, given: str, answered: str) -> None:
         raise wrong_field("on_error", "skip is for CSV, NDJSON, Arrow and float32; leave it out, or send one of these")
 
 
-def router(negotiate: Negotiation) -> APIRouter:
+def router(negotiate: Negotiation) -> TableRouter:
     """Create the prediction routes."""
-    routes = APIRouter(tags=["predict"])
+    routes = TableRouter(tags=["predict"])
     documented: dict[str, Any] = {
         "response_class": Response,
         "responses": {200: PREDICT_ANSWER, **problems(400, 404, 409, 413, 415, 422, 429, 503)},
@@ -191,19 +193,19 @@ def router(negotiate: Negotiation) -> APIRouter:
     named_in_path = rows_body(instances(ANY_ROW)) | {"parameters": [RECEIPT]}
     named_in_body = json_body(instances(ANY_ROW, model={"type": "string"})) | {"parameters": [RECEIPT]}
 
-    @routes.post("/predict/{model}", openapi_extra=named_in_path, **documented)
+    @routes.add(Routes.PREDICT, openapi_extra=named_in_path, **documented)
     def predict(model: ModelPath, options: Annotated[PredictQuery, Query()]) -> None:
         """Predict with the active version of a model, or with the version that the body names."""
         # Never called: it documents what `Negotiation.serve` answers.
 
-    @routes.post("/predict/{model}/versions/{version}", openapi_extra=named_in_path, **documented)
+    @routes.add(Routes.PREDICT_WITH_VERSION, openapi_extra=named_in_path, **documented)
     async def predict_version(
         request: Request, model: ModelPath, version: VersionPath, options: Annotated[PredictQuery, Query()]
     ) -> Response:
         """Predict with one version of a model."""
         return await negotiate.answer(request, options, model, version)
 
-    @routes.post("/predict", openapi_extra=named_in_body, **documented)
+    @routes.add(Routes.PREDICT_AS_BODY_SAYS, openapi_extra=named_in_body, **documented)
     async def predict_named_in_body(request: Request, options: Annotated[PredictQuery, Query()]) -> Response:
         """Predict with the model that the body names."""
         return await negotiate.answer(request, options, None, None)

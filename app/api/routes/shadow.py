@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from app.api.parameters import ModelPath, VersionPath
 from app.api.prefix import prefix_of
+from app.api.routing import TableRouter
 from app.api.schemas.common import problems
 from app.api.schemas.model_views import model_info
 from app.api.schemas.models import ModelInfo
 from app.feedback.promotion import Promotions
 from app.registry.registry import ModelRegistry
 from app.registry.state import ServedModel
+from app.security.permissions import Routes
 
 
 class ShadowRoutes:
@@ -49,11 +51,10 @@ class ShadowRoutes:
         return await asyncio.to_thread(model_info, self._registry, served, prefix_of(request))
 
 
-def router(registry: ModelRegistry, promotions: Promotions) -> APIRouter:
+def router(registry: ModelRegistry, promotions: Promotions) -> TableRouter:
     """Create the routes of shadows."""
-    routes, answer = APIRouter(tags=["models"]), ShadowRoutes(registry, promotions)
-    one = "/models/{model}/versions/{version}"
-    routes.post(one + "/shadow", responses=problems(404, 409, 422, 503))(answer.start)
-    routes.delete(one + "/shadow", status_code=204, responses=problems(404, 409, 422, 503))(answer.end)
-    routes.post(one + "/promote", responses=problems(404, 409, 422, 503))(answer.promote)
+    routes, answer = TableRouter(tags=["models"]), ShadowRoutes(registry, promotions)
+    routes.add(Routes.START_SHADOW, responses=problems(404, 409, 422, 503))(answer.start)
+    routes.add(Routes.END_SHADOW, status_code=204, responses=problems(404, 409, 422, 503))(answer.end)
+    routes.add(Routes.PROMOTE, responses=problems(404, 409, 422, 503))(answer.promote)
     return routes

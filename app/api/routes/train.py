@@ -11,13 +11,14 @@ import re
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from app.api.bodies import read_json
 from app.api.parameters import JobPath
 from app.api.preferences import read_idempotency_key, read_last_event_id, read_preferred_wait_s
 from app.api.prefix import link
 from app.api.routes.events import EventStream, EventStreams, close
+from app.api.routing import TableRouter
 from app.api.schemas.common import Document, header, json_body, links, problems
 from app.api.schemas.train import EVENT, EXAMPLES, REQUEST, CancelQuery, JobBrief, JobInfo, JobList, JobsQuery
 from app.context import waiting
@@ -25,6 +26,7 @@ from app.errors import ServingError, StoreUnavailable
 from app.jobs.errors import JobNotFound
 from app.jobs.records import UNFINISHED, TrainingJob, TrainingRequest
 from app.jobs.runner import JobRunner
+from app.security.permissions import Routes
 
 MAX_WAITS = 64  # clients that may wait for a result in one process
 
@@ -83,9 +85,8 @@ class TrainRoutes:
         """List trainings, newest first, optionally of one model or status; `next` links to older ones."""
         jobs, older = await self._runner.list(**query.model_dump())
         older_query = urlencode(query.model_copy(update={"before": older}).model_dump(exclude_none=True))
-        return await asyncio.to_thread(
-            _write_list, jobs, link(request, f"/train?{older_query}") if older is not None else None
-        )
+        following = link(request, f"{Routes.LIST_JOBS.template}?{older_query}") if older is not None else None
+        return await asyncio.to_thread(_write_list, jobs, following)
 
     async def show(self, job_id: JobPath) -> JobInfo:
         """Show one training: queue position, progress, outcome, gate report, the last lines of its log."""
@@ -122,7 +123,7 @@ class TrainRoutes:
 
     async def _respond_with_job(self, job: TrainingJob, request: Request, response: Response) -> JobInfo:
         """Return an accepted job, or its result if the client wants to wait and fewer than `MAX_WAITS` others do."""
-        response.headers["Location"] = link(request, f"/train/{job.id}")
+        response.headers["Location"] = link(request, Routes.SHOW_JOB.path(job_id=job.id))
         wait_s = read_preferred_wait_s(request)
         if wait_s and self._waits < MAX_WAITS:
             job = await self._wait(job, wait_s, request)
@@ -152,26 +153,24 @@ class TrainRoutes:
             await asyncio.gather(end, *others, return_exceptions=True)
 
 
-def router(runner: JobRunner, stopping: asyncio.Event) -> APIRouter:
+def router(runner: JobRunner, stopping: asyncio.Event) -> TableRouter:
     """Create the training routes; waiting requests and event streams end when `stopping` is set."""
-    routes, answer = APIRouter(tags=["train"]), TrainRoutes(runner, stopping)
+    routes, answer = TableRouter(tags=["train"]), TrainRoutes(runner, stopping)
     documented: Document = {**json_body(REQUEST, **EXAMPLES), "parameters": [_PREFER, _IDEMPOTENCY]}
     accepted = _ACCEPTED | problems(400, 404, 409, 413, 415, 422, 429, 503)
-    routes.post("/train", status_code=202, openapi_extra=documented, responses=accepted)(answer.start)
-    routes.get("/train", response_model=JobList, responses=problems(422, 503))(answer.list_jobs)
-    routes.get("/train/{job_id}", responses=problems(404, 422, 503))(answer.show)
-    routes.get(
-        "/train/{job_id}/events",
+    routes.add(Routes.START_JOB, status_code=202, openapi_extra=documented, responses=accepted)(answer.start)
+    routes.add(Routes.LIST_JOBS, response_model=JobList, responses=problems(422, 503))(answer.list_jobs)
+    routes.add(Routes.SHOW_JOB, responses=problems(404, 422, 503))(answer.show)
+    routes.add(
+        Routes.JOB_EVENTS,
         status_code=200,
         response_class=EventStream,
         openapi_extra={"parameters": [_LAST_EVENT]},
         responses=_EVENTS | problems(404, 422, 503),
     )(answer.events)
-    routes.delete("/train/{job_id}", status_code=202, responses=_NEVER_RAN | problems(404, 409, 422, 503))(
-        answer.cancel
-    )
-    routes.post(
-        "/train/{job_id}/retry",
+    routes.add(Routes.CANCEL_JOB, status_code=202, responses=_NEVER_RAN | problems(404, 409, 422, 503))(answer.cancel)
+    routes.add(
+        Routes.RETRY_JOB,
         status_code=202,
         openapi_extra={"parameters": [_PREFER]},
         responses=_ACCEPTED | problems(404, 409, 422, 429, 503),

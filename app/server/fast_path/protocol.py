@@ -17,14 +17,14 @@ from app.api.exchange import COMMON_HEADERS
 from app.context import UNMATCHED
 from app.errors import ServingError
 from app.security.admission import COUNTED, HEADERS_NEEDING_FULL_CHECKS
-from app.security.permissions import PREDICT
+from app.security.permissions import Routes
 from app.server.fast_path.request import Accounting, DirectExchange, PlainHead, problem_bytes
 from app.server.protocol import BoundedProtocol
 from app.server.timeouts import BODY_BEGUN, HEAD_BEGUN, IDLE
 
 MAX_DIRECT_BYTES = 64 << 10
 
-_PREFIX = PREDICT.template.removesuffix("{model}").encode()
+_PREFIX = Routes.PREDICT.template.removesuffix("{model}").encode()
 _JSON_TYPES = frozenset((b"application/json", b"application/json; charset=utf-8"))
 _ACCEPTING_JSON = frozenset((b"*/*", b"application/json", b"application/json, text/plain, */*"))  # the last is axios'
 _UNUSUAL_HEADERS = (

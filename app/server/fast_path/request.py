@@ -17,7 +17,7 @@ from app.context import MemoryBudget, MemoryReservation
 from app.errors import ClientGone, TooManyBytesHeld
 from app.inference.batcher import Entry
 from app.security.admission import KnownCaller
-from app.security.permissions import PREDICT
+from app.security.permissions import Routes
 from app.telemetry.in_flight import Flight
 from app.telemetry.logs.requests import RequestLog
 from app.telemetry.metrics import RequestFigures, ServingMetrics
@@ -188,9 +188,9 @@ class DirectExchange:
         if accounting.request_log is not None:
             accounting.request_log.log_response(
                 request_id=request_id or accounting.request_ids.choose(self._given_id),
-                method=PREDICT.method,
-                route=PREDICT.label,
-                path=f"/predict/{self.model}",
+                method=Routes.PREDICT.method,
+                route=Routes.PREDICT.label,
+                path=Routes.PREDICT.path(model=self.model),
                 status=status,
                 took_s=took_s,
                 sent_bytes=sent_bytes,

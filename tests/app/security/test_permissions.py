@@ -11,7 +11,7 @@ from app.main import create_app
 from app.security import admission
 from app.security.errors import MethodNotAllowed, RouteNotFound
 from app.security.keys import Scope
-from app.security.permissions import ROUTES, AccessTable
+from app.security.permissions import ROUTES, AccessTable, Routes
 from app.settings import Settings
 
 PROBES = {"/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready"}
@@ -107,6 +107,11 @@ def test_other_methods_are_refused_with_those_that_are_taken(method: str, table:
     assert refused.headers == {"Allow": "GET, PUT, DELETE"}
 
 
+def test_a_route_has_a_path_for_values_of_its_parameters_and_a_twin_for_head() -> None:
+    assert Routes.SHOW_VERSION.path(model="iris", version=3) == "/models/iris/versions/3"
+    assert (Routes.LIVE_AS_PING.head.method, Routes.LIVE_AS_PING.head.label) == ("HEAD", "/livez")
+
+
 def test_only_health_probes_and_files_of_pages_are_for_everybody() -> None:
     public = {(route.method, route.template) for route in ROUTES if route.scope is None}
     pages = {("GET", path) for path in ("/", "/console/{file}", "/docs", "/docs/{asset}")}
@@ -138,12 +143,10 @@ def test_service_does_not_start_with_a_route_that_the_table_lacks(
         create_app(settings)
 
     for route in left_out:
-        method, path = route.split(" ")
-        named = re.sub(r"\\\{\w+\\\}", r"\\{\\w+\\}", re.escape(path))
-        assert re.search(rf"{method} {named}(,|$)", str(refused.value)), route
+        assert re.search(rf"{re.escape(route)}(,|$)", str(refused.value)), route
 
 
 def test_route_without_a_scope_is_named(table: AccessTable) -> None:
-    table.require_all_of([("POST", "/predict/{name}"), ("GET", "/livez")])
+    table.require_all_of([("POST", "/predict/{model}"), ("GET", "/livez")])
     with pytest.raises(ConfigurationError, match=r"GET /secrets, PUT /predict/\{model\}$"):
         table.require_all_of([("GET", "/livez"), ("PUT", "/predict/{model}"), ("GET", "/secrets")])
