@@ -50,7 +50,7 @@ class LocalModel:
         self, folder: Path, *, key_file: Path | None = None, device: str = "cpu", engine: str | None = None
     ) -> None:
         load_optional("torch", "tabserve[serve]", "loading a version")
-        local = load_optional("app.local", "tabserve[serve]", "loading a version")
+        local = load_optional("app.api.local", "tabserve[serve]", "loading a version")
         try:
             self._transport = _InProcess(local.LocalService(folder, key_file, device, engine))
         except OSError:

@@ -24,7 +24,7 @@ PACKAGES = ("app", "modelstore", "tabserve", "training")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.__main__",),  # the command line
     ("app.server",),  # processes and sockets
-    ("app.main", "app.local"),  # the service as one ASGI app; one version as an app
+    ("app.main",),  # the service as one ASGI app
     ("app.service",),  # the parts of the service
     ("app.api",),  # HTTP
     ("app.feedback", "app.scoring"),  # labels that come after the prediction; whole files, without a service
@@ -46,12 +46,12 @@ HOMES: dict[str, tuple[str, ...]] = {
     "benchmarks": (),
     "torch": ("training", "app.runtime"),
     "torch.jit": ("training.artifact", "app.runtime"),
-    "fastapi": ("app.api", "app.main", "app.local"),
+    "fastapi": ("app.api", "app.main"),
     "fastapi_offline": ("app.api",),
     "uvicorn": ("app.server",),
     "grpc": ("app.server.rpc",),
     "google.protobuf": ("app.server.rpc",),
-    "starlette": ("app.api", "app.main", "app.local"),
+    "starlette": ("app.api", "app.main"),
     "pyarrow": ("app.inference.codecs", "app.scoring", "training.data"),
     "ray": ("app.scoring.ray_executor",),
     "python_calamine": ("training.data",),

@@ -1,4 +1,4 @@
-"""One version in a folder is found; tests/app/test_local.py predicts with it."""
+"""One version in a folder is found; tests/app/api/test_local.py predicts with it."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.api.local import LocalService
 from app.api.routes.predict import MAX_WHOLE_BYTES
-from app.local import LocalService
 from modelstore import ModelRepository, SigningKey
 from tests.fakes import publish
 
