@@ -36,9 +36,9 @@ from app.server.listener import bind_listener, take_over_listener
 from app.server.rpc.port import require_grpc
 from app.server.run import WORKER, serve, work
 from app.server.scratch import use_scratch
+from app.server.unknown_settings import describe_unknown_variables, require_known_flags
 from app.settings import Settings
 from app.telemetry.logs.setup import configure, for_people, log_all
-from app.unknown_settings import describe_unknown_variables, require_known_flags
 
 logger = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.registry",),  # which version serves
     ("app.runtime",),  # torch
     ("app.datasets", "app.telemetry", "app.cards"),  # data that clients send; what the service did; model cards
-    ("app.context", "app.lifecycle", "app.receipts", "app.schema", "app.unknown_settings"),  # one request; one process
+    ("app.context", "app.lifecycle", "app.receipts", "app.schema"),  # one request; one process
     ("app.errors", "app.settings"),
     ("app.__init__",),
 )

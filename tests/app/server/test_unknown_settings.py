@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from app.errors import ConfigurationError
-from app.unknown_settings import describe_unknown_variables, require_known_flags
+from app.server.unknown_settings import describe_unknown_variables, require_known_flags
 from tests.processes import PROJECT
 
 
