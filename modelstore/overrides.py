@@ -25,7 +25,7 @@ LearningRate = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 WeightDecay = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Schedule = Literal["constant", "cosine", "plateau"]
 Patience = Annotated[int, Field(ge=0, le=100_000)]
-Activation = Literal["relu", "leaky_relu", "elu", "gelu", "tanh", "sigmoid"]
+ActivationFunction = Literal["relu", "leaky_relu", "elu", "gelu", "tanh", "sigmoid"]
 L1 = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Init = Literal["torch", "he", "xavier"]
 Filters = Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=8)]
@@ -155,7 +155,7 @@ class Overrides(Record):
     patience: Patience | None = None
     class_weights: ClassWeights | None = None
     validation_fraction: ValidationFraction | None = None
-    activation: Activation | None = None
+    activation: ActivationFunction | None = None
     batch_norm: bool | None = None
     l1: L1 | None = None
     init: Init | None = None

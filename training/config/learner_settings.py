@@ -12,7 +12,7 @@ from pydantic import model_validator
 from modelstore.overrides import (
     DEFAULT_FILTERS,
     L1,
-    Activation,
+    ActivationFunction,
     BatchSize,
     BudgetS,
     ClassWeights,
@@ -62,7 +62,7 @@ class TrainingSettings(Record):
     patience: Patience = 0
     class_weights: ClassWeights = "none"
     validation_fraction: ValidationFraction = 0.0
-    activation: Activation = "relu"
+    activation: ActivationFunction = "relu"
     batch_norm: bool = False
     l1: L1 = 0.0
     init: Init = "torch"

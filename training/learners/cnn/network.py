@@ -6,7 +6,7 @@ It must not know data or the training loop.
 import torch
 from torch import Tensor, nn
 
-from modelstore.overrides import Activation, Image
+from modelstore.overrides import ActivationFunction, Image
 from training.learners.mlp.network import ACTIVATIONS, MLP, Network
 
 
@@ -30,7 +30,7 @@ class SimpleCNN(Network):
         hidden: tuple[int, ...],
         *,
         dropout: float = 0.0,
-        activation: Activation = "relu",
+        activation: ActivationFunction = "relu",
         batch_norm: bool = False,
     ) -> None:
         super().__init__()

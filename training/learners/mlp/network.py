@@ -8,11 +8,11 @@ network and K classes everywhere.
 import torch
 from torch import Tensor, nn
 
-from modelstore.overrides import Activation, Init
+from modelstore.overrides import ActivationFunction, Init
 from training.preprocessing.encoder import Encoder
 from training.preprocessing.scaler import StandardScaler
 
-ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+ACTIVATIONS: dict[ActivationFunction, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
@@ -51,7 +51,7 @@ class MLP(Network):
         hidden: tuple[int, ...] = (),
         dropout: float = 0.0,
         *,
-        activation: Activation = "relu",
+        activation: ActivationFunction = "relu",
         batch_norm: bool = False,
     ) -> None:
         super().__init__()

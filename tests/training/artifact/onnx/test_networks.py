@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from modelstore.overrides import Activation, Image
+from modelstore.overrides import ActivationFunction, Image
 from tests.training.artifact.onnx.running import both
 from training.learners.auto.networks import FoldedNetworks
 from training.learners.cnn.network import SimpleCNN
@@ -42,9 +42,9 @@ def unsettle(net: nn.Module) -> nn.Module:
     return net.eval()
 
 
-@pytest.mark.parametrize("activation", get_args(Activation))
+@pytest.mark.parametrize("activation", get_args(ActivationFunction))
 @pytest.mark.parametrize(("classes", "batch_norm"), [(2, False), (3, True), (0, True)])
-def test_perceptrons_agree(activation: Activation, classes: int, *, batch_norm: bool) -> None:
+def test_perceptrons_agree(activation: ActivationFunction, classes: int, *, batch_norm: bool) -> None:
     net = MLP(48, classes, (16, 8), dropout=0.5, activation=activation, batch_norm=batch_norm)
     unsettle(net)
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from app.runtime.verify.torchscript_scan import inspect
-from modelstore.overrides import Activation, Init
+from modelstore.overrides import ActivationFunction, Init
 from training.artifact.torchscript import to_torchscript
 from training.config.recipe import BUILT_IN, load_recipe
 from training.learners.mlp.network import ACTIVATIONS, MLP, BinaryLink, Classifier, Regressor, ValueLink, initialise
@@ -60,12 +60,12 @@ def test_batch_norm_comes_before_the_activation_of_each_hidden_layer() -> None:
         ("sigmoid", (1 / (1 + math.e), 1 / (1 + math.exp(-1)))),
     ],
 )
-def test_activations_are_those_of_their_names(name: Activation, expected: tuple[float, float]) -> None:
+def test_activations_are_those_of_their_names(name: ActivationFunction, expected: tuple[float, float]) -> None:
     assert ACTIVATIONS[name]()(torch.tensor([-1.0, 1.0])).tolist() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_services_admit_each_activation(activation: Activation) -> None:
+def test_services_admit_each_activation(activation: ActivationFunction) -> None:
     net = MLP(3, 3, (8,), 0.5, activation=activation, batch_norm=True)
 
     inspect(to_torchscript(Classifier(plain_encoder(3), net), np.zeros((1, 3))))
