@@ -130,7 +130,7 @@ class CountingWriter:
         return self._writer.tail()
 
 
-class Output(Protocol):
+class AnswersOutput(Protocol):
     """The output, to which the answers of all parts are added in order."""
 
     def add(self, answers: Path, head_bytes: int) -> None:
@@ -198,7 +198,7 @@ def _open_arrow(path: Path, schema: pa.Schema) -> pa.ipc.RecordBatchFileWriter:
     return pa.ipc.new_file(str(path), schema)
 
 
-OUTPUTS: dict[str, tuple[str, Callable[[Path], Output]]] = {
+OUTPUTS: dict[str, tuple[str, Callable[[Path], AnswersOutput]]] = {
     ".parquet": (arrow.CONTENT_TYPE, partial(TableOutput, open_table=_open_parquet)),
     ".csv": (csv.CONTENT_TYPE, TextOutput),
     ".ndjson": (ndjson.CONTENT_TYPE, TextOutput),

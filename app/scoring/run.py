@@ -16,7 +16,7 @@ from app.errors import InvalidInput, ServingError
 from app.inference.codecs.formats import BulkOptions
 from app.inference.decision import Override
 from app.inference.options import read_flat
-from app.scoring.answers import MOST_PROBLEMS, OUTPUTS, Output
+from app.scoring.answers import MOST_PROBLEMS, OUTPUTS, AnswersOutput
 from app.scoring.errors import ScoringError
 from app.scoring.executors import score_here, score_in_processes
 from app.scoring.part_files import FinishedPart, PartFiles, read_record, settle
@@ -215,7 +215,7 @@ class _Run:
         workers = wanted.workers or len(os.sched_getaffinity(0))
         return score_in_processes(setup, parts, workers) if workers > 1 else score_here(scorer, parts)
 
-    def _join(self, joined: Output, results: Iterator[tuple[Part, FinishedPart]], show: Show) -> Progress:
+    def _join(self, joined: AnswersOutput, results: Iterator[tuple[Part, FinishedPart]], show: Show) -> Progress:
         """Put the answers of all parts together as they are finished."""
         progress = Progress(0, 0, (), 0, 0, sum(source.size_bytes for source in self.sources))
         for part, done in results:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Usage(NamedTuple):
+class FolderUsage(NamedTuple):
     """Room of a folder and its disk; `free_bytes` and `total_bytes` are None if the folder does not exist."""
 
     used_bytes: int
@@ -18,14 +18,14 @@ class Usage(NamedTuple):
     total_bytes: int | None
 
 
-def usage_of(folder: Path) -> Usage:
+def usage_of(folder: Path) -> FolderUsage:
     """Return the room that a folder takes; what vanishes meanwhile or cannot be read counts nothing."""
     used = sum(_sizes(folder))
     try:
         disk = shutil.disk_usage(folder)
     except OSError:
-        return Usage(used, None, None)
-    return Usage(used, disk.free, disk.total)
+        return FolderUsage(used, None, None)
+    return FolderUsage(used, disk.free, disk.total)
 
 
 def _sizes(folder: Path) -> Iterator[int]:

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from app.server.rpc import open_inference_pb2 as messages
 from app.server.rpc.receiving import MessageLate, Receiver
 from app.server.rpc.request import App, AppRequest, AppResponse, ask
-from app.server.rpc.translation import BadRequest, InferBody, infer_body, infer_response, model_path
+from app.server.rpc.translation import TranslatedBody, WrongMessage, infer_body, infer_response, model_path
 
 SERVICE = "inference.GRPCInferenceService"
 
@@ -108,7 +108,7 @@ class Calls:
             raise _failure(response)
         return infer_response(response.headers, response.body)
 
-    async def _infer_request(self, context: Context) -> tuple[str, InferBody]:
+    async def _infer_request(self, context: Context) -> tuple[str, TranslatedBody]:
         """Receive a request; return the path of what it asks, and its body, but not the message, which is as large."""
         request = await self._receive(messages.ModelInferRequest, context)
         return model_path(request.model_name, request.model_version), infer_body(request)
@@ -120,7 +120,7 @@ class Calls:
         try:
             return kind.FromString(await self._receiver.receive(context))
         except DecodeError as error:
-            raise BadRequest(f"the message must be a {kind.DESCRIPTOR.name} of open_inference.proto") from error
+            raise WrongMessage(f"the message must be a {kind.DESCRIPTOR.name} of open_inference.proto") from error
 
     async def _holds(self, path: str, context: Context) -> bool:
         """Request a probe, and return whether its status is 200 rather than 503."""
@@ -136,7 +136,7 @@ class Calls:
         document: dict[str, Any] = orjson.loads(response.body)
         return document
 
-    async def _ask(self, path: str, context: Context, body: InferBody | None = None) -> AppResponse:
+    async def _ask(self, path: str, context: Context, body: TranslatedBody | None = None) -> AppResponse:
         """Send a request to the app; the end of the call cancels it."""
         headers = _headers(context)
         if body is None:
@@ -176,7 +176,7 @@ class Calls:
                 return await call(context)
             except CallFailed as error:
                 code, words = error.code, str(error)
-            except BadRequest as error:
+            except WrongMessage as error:
                 code, words = await self._refuse(name, context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
             except MessageLate as error:
                 code, words = await self._refuse(name, context, grpc.StatusCode.DEADLINE_EXCEEDED, str(error))
@@ -197,7 +197,7 @@ def _headers(context: Context) -> list[tuple[bytes, bytes]]:
     """Return the headers that a call's metadata and deadline stand for; refuse what comes twice."""
     headers = _passed_on(context)
     if len({name for name, _ in headers}) != len(headers):
-        raise BadRequest(f"each of {', '.join(_PASSED_ON)} may come once in the metadata")
+        raise WrongMessage(f"each of {', '.join(_PASSED_ON)} may come once in the metadata")
     remaining_s = context.time_remaining()
     if remaining_s is not None and remaining_s * 1000 <= _MOST_MS:
         headers.append((b"x-request-timeout-ms", b"%d" % max(1, int(remaining_s * 1000))))

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from app.server.rpc.translation import BadRequest
+from app.server.rpc.translation import WrongMessage
 from app.settings import Settings
 
 
@@ -29,7 +29,7 @@ class Receiver:
         """Return the message of a call, given as gRPC's `ServicerContext`.
 
         Raises:
-            BadRequest: if the client ends the call without one.
+            WrongMessage: if the client ends the call without one.
             MessageLate.
         """
         try:
@@ -38,5 +38,5 @@ class Receiver:
         except TimeoutError as error:
             raise MessageLate(f"the message did not arrive within {self._limit_s:.0f} seconds") from error
         if message is grpc.aio.EOF:
-            raise BadRequest("the call needs a message")
+            raise WrongMessage("the call needs a message")
         return bytes(message)

@@ -35,12 +35,12 @@ _CONTENTS = {
 """Where a tensor that is not raw has its values, and their layout."""
 
 
-class BadRequest(Exception):
+class WrongMessage(Exception):
     """A message that has no HTTP form; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class InferBody:
+class TranslatedBody:
     """A request's body: JSON, and the data of its tensors after it.
 
     Attributes:
@@ -56,23 +56,23 @@ def model_path(name: str, version: str) -> str:
     """Return the path of a model, or of a version of it if that is not empty.
 
     Raises:
-        BadRequest: if the names would make another path.
+        WrongMessage: if the names would make another path.
     """
     for what, given in (("model", name), ("version", version)):
         if "/" in given or (what == "model" and not given):
-            raise BadRequest(f"the {what} must be a name without a slash")
+            raise WrongMessage(f"the {what} must be a name without a slash")
     return f"/v2/models/{name}/versions/{version}" if version else f"/v2/models/{name}"
 
 
-def infer_body(request: Any) -> InferBody:
+def infer_body(request: Any) -> TranslatedBody:
     """Return the HTTP form of a ModelInferRequest.
 
     Raises:
-        BadRequest: if raw and other contents are mixed, or values do not fit their datatype.
+        WrongMessage: if raw and other contents are mixed, or values do not fit their datatype.
     """
     raw = list(request.raw_input_contents)
     if raw and (len(raw) != len(request.inputs) or any(tensor.HasField("contents") for tensor in request.inputs)):
-        raise BadRequest(
+        raise WrongMessage(
             f"raw_input_contents must have an element for each of the {len(request.inputs)} inputs, and those have no "
             f"contents; got {len(raw)}"
         )
@@ -103,7 +103,7 @@ def infer_body(request: Any) -> InferBody:
         (b"content-length", b"%d" % len(data)),
         (JSON_BYTES, b"%d" % len(text)),
     ]
-    return InferBody(headers, data)
+    return TranslatedBody(headers, data)
 
 
 def infer_response(headers: Mapping[bytes, bytes], body: bytes) -> Any:
@@ -126,17 +126,17 @@ def infer_response(headers: Mapping[bytes, bytes], body: bytes) -> Any:
 def _raw(tensor: Any) -> bytes:
     """Return the contents of a tensor as raw bytes."""
     if tensor.datatype not in _CONTENTS:
-        raise BadRequest(f"input {tensor.name}: values of {tensor.datatype} must come in raw_input_contents")
+        raise WrongMessage(f"input {tensor.name}: values of {tensor.datatype} must come in raw_input_contents")
     field, layout = _CONTENTS[tensor.datatype]
     if others := [found.name for found, _ in tensor.contents.ListFields() if found.name != field]:
-        raise BadRequest(f"input {tensor.name}: values of {tensor.datatype} must be {field}, got {others[0]}")
+        raise WrongMessage(f"input {tensor.name}: values of {tensor.datatype} must be {field}, got {others[0]}")
     values: Iterable[Any] = getattr(tensor.contents, field)
     if tensor.datatype == "BYTES":
         return b"".join([_LENGTH.pack(len(value)) + value for value in values])
     try:
         return np.array(list(values), layout).tobytes()  # of the container itself, values would wrap around
     except OverflowError as error:
-        raise BadRequest(f"input {tensor.name}: a value is out of the range of {tensor.datatype}") from error
+        raise WrongMessage(f"input {tensor.name}: a value is out of the range of {tensor.datatype}") from error
 
 
 def _values(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tritonclient.grpc import service_pb2 as published
 from app.security.keys import KeyFile, Scope
 from app.server.rpc.calls import SERVICE, client_address
 from app.server.rpc.server import GrpcServer
-from app.server.rpc.translation import InferBody
+from app.server.rpc.translation import TranslatedBody
 from app.telemetry.metrics import ServingMetrics
 from modelstore import ModelRepository
 from tests.app.oip import INFER, announced, outputs_of, whole
@@ -202,7 +202,7 @@ def test_body_of_a_refused_call_is_not_kept(both: Both) -> None:
         refusal(both[1], "ModelInfer", infer_request(model_name="unknown"))
 
     until(  # the answer is sent before the last of the call is let go
-        lambda: not [each for each in gc.get_objects() if isinstance(each, InferBody)], "no body is kept"
+        lambda: not [each for each in gc.get_objects() if isinstance(each, TranslatedBody)], "no body is kept"
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from tritonclient.grpc import service_pb2 as published
 
 from app.server.rpc import open_inference_pb2 as messages
-from app.server.rpc.translation import JSON_BYTES, BadRequest, infer_body, infer_response, model_path
+from app.server.rpc.translation import JSON_BYTES, WrongMessage, infer_body, infer_response, model_path
 
 MESSAGES = sorted(messages.DESCRIPTOR.message_types_by_name)
 
@@ -107,7 +107,7 @@ def test_raw_contents_keep_their_bytes_and_parameters_their_types() -> None:
     ids=["half floats as contents", "other contents", "out of range", "raw too many", "both"],
 )
 def test_message_without_an_http_form_is_refused_in_words(asked: Any, said: str) -> None:
-    with pytest.raises(BadRequest, match=said):
+    with pytest.raises(WrongMessage, match=said):
         infer_body(asked)
 
 
@@ -139,7 +139,7 @@ def test_answer_becomes_a_message_with_raw_outputs() -> None:
 
 @pytest.mark.parametrize(("name", "version"), [("", ""), ("a/b", ""), ("a", "1/infer")])
 def test_name_that_would_make_another_path_is_refused(name: str, version: str) -> None:
-    with pytest.raises(BadRequest, match="without a slash"):
+    with pytest.raises(WrongMessage, match="without a slash"):
         model_path(name, version)
 
 
