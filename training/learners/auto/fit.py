@@ -17,7 +17,7 @@ from training.data.holdout import HoldOut, Shuffled
 from training.evaluation.metrics import Floats
 from training.evaluation.task import evaluation_of
 from training.learners.auto.blend import Blend
-from training.learners.auto.members import Candidate, candidates_for
+from training.learners.auto.members import ProposedMember, propose_members
 from training.learners.auto.progress import MemberReport
 from training.learners.auto.unseen import Part, Unseen, hold_out
 from training.learners.auto.weights import choose_weights, mix
@@ -48,7 +48,7 @@ class AutoLearner:
         self,
         settings: TrainingSettings,
         way: HoldOut | None = None,
-        candidates: Callable[[Dataset, TrainingSettings, Deadline], Sequence[Candidate]] = candidates_for,
+        propose: Callable[[Dataset, TrainingSettings, Deadline], Sequence[ProposedMember]] = propose_members,
         should_end: ShouldEnd = never,
     ) -> None:
         """Create the learner.
@@ -56,10 +56,10 @@ class AutoLearner:
         Args:
             settings: seed and `budget_s`.
             way: how rows are held out to choose by; by default drawn.
-            candidates: returns the learners to try.
+            propose: returns the learners to try.
             should_end: whether to end with the members that are done by then.
         """
-        self._settings, self._way, self._candidates = settings, way or Shuffled(), candidates
+        self._settings, self._way, self._propose = settings, way or Shuffled(), propose
         self._should_end = should_end
 
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
@@ -73,7 +73,7 @@ class AutoLearner:
         settings, train = self._settings, _thin(train, report)
         unseen = Part(train, validation) if validation else hold_out(train, self._way, settings.seed)
         deadline = Deadline(settings.budget_s or default_budget_s(len(train)), self._should_end)
-        members = _train(self._candidates(train, settings, deadline), unseen, settings.seed, deadline, report)
+        members = _train(self._propose(train, settings, deadline), unseen, settings.seed, deadline, report)
         task, answers = evaluation_of(train), [member.answers for member in members]
         weights = choose_weights(answers, lambda found: task.row_losses(found, unseen.y), unseen.groups)
         report(Notice(message=f"auto: {_describe(members, weights)}"))
@@ -99,23 +99,23 @@ def _thin(train: Dataset, report: Report) -> Dataset:
 
 
 def _train(
-    candidates: Sequence[Candidate], unseen: Unseen, seed: int, deadline: Deadline, report: Report
+    proposals: Sequence[ProposedMember], unseen: Unseen, seed: int, deadline: Deadline, report: Report
 ) -> list[_Trained]:
-    """Fit and calibrate the candidates in turn.
+    """Fit and calibrate the proposed members in turn.
 
     Raises:
-        Exception: that of the last candidate, if none can be fitted.
+        Exception: that of the last proposal, if none can be fitted.
     """
     trained: list[_Trained] = []
     failure: Exception | None = None
-    for number, candidate in enumerate(candidates, start=1):
-        place = f"auto: {candidate.name}, member {number} of {len(candidates)}"
+    for number, proposal in enumerate(proposals, start=1):
+        place = f"auto: {proposal.name}, member {number} of {len(proposals)}"
         if trained and (why := deadline.why_over()):
             report(Notice(level="warning", message=f"{place} is left out, {why}; another run may give another model"))
             continue
         report(Notice(message=place))
         try:
-            trained.append(_train_one(candidate, unseen, seed, MemberReport(report, place)))
+            trained.append(_train_one(proposal, unseen, seed, MemberReport(report, place)))
         except FAILURES as error:
             failure = error
             logger.info("%s failed", place, exc_info=True)
@@ -125,15 +125,15 @@ def _train(
     return trained
 
 
-def _train_one(candidate: Candidate, unseen: Unseen, seed: int, report: Report) -> _Trained:
+def _train_one(proposal: ProposedMember, unseen: Unseen, seed: int, report: Report) -> _Trained:
     started_s = time.monotonic()
-    module, answers = unseen.fit(candidate.learner, report)
+    module, answers = unseen.fit(proposal.learner, report)
     classes = answers.shape[1]
     logits = to_logits(answers) if classes > 1 else None
     found = None if logits is None else fit_temperature(logits, unseen.y, seed, unseen.groups)
     if logits is not None and found and found.helps:
         module, answers = Calibrated(module, np.zeros(classes), found.divisor), to_probabilities(logits / found.divisor)
-    return _Trained(candidate.name, module.eval(), answers, time.monotonic() - started_s)
+    return _Trained(proposal.name, module.eval(), answers, time.monotonic() - started_s)
 
 
 def _describe(members: Sequence[_Trained], weights: Sequence[float]) -> str:

@@ -21,14 +21,14 @@ LEAST_S, ROW_S = 4.0, 4e-3  # RealMLP needs no more: so a table of 1,000 rows is
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ProposedMember:
     """A learner that may become a member; `name` is for people."""
 
     name: str
     learner: FoldLearner
 
 
-def candidates_for(train: Dataset, settings: TrainingSettings, deadline: Deadline) -> tuple[Candidate, ...]:
+def propose_members(train: Dataset, settings: TrainingSettings, deadline: Deadline) -> tuple[ProposedMember, ...]:
     """Return the learners to try on these rows, the quickest to train first.
 
     Args:
@@ -43,11 +43,11 @@ def candidates_for(train: Dataset, settings: TrainingSettings, deadline: Deadlin
     trees = TrainingSettings(learner="trees", budget_s=max(1.0, TREES_SHARE * budget_s), seed=seed)
     extra = trees.model_copy(update={"budget_s": max(1.0, EXTRA_SHARE * budget_s)})
     realmlp = TrainingSettings(learner="realmlp", budget_s=network_s, seed=seed)
-    plain = (Candidate("mlp", NetworksLearner(network)),) if rows <= SMALL_ROWS else ()
+    plain = (ProposedMember("mlp", NetworksLearner(network)),) if rows <= SMALL_ROWS else ()
     return (
-        Candidate("linear", LinearLearner(TrainingSettings(learner="linear", seed=seed))),
-        Candidate("trees", TreesLearner(trees)),
-        Candidate("extra trees", ExtraTreesLearner(extra)),
+        ProposedMember("linear", LinearLearner(TrainingSettings(learner="linear", seed=seed))),
+        ProposedMember("trees", TreesLearner(trees)),
+        ProposedMember("extra trees", ExtraTreesLearner(extra)),
         *plain,
-        Candidate("realmlp", RealMLPLearner(realmlp, deadline=lambda _seconds: deadline)),
+        ProposedMember("realmlp", RealMLPLearner(realmlp, deadline=lambda _seconds: deadline)),
     )
