@@ -33,7 +33,7 @@ def never() -> bool:
     return False
 
 
-class Deadline:
+class TimeLimit:
     """The last resort against a machine far slower than the one on which costs were measured.
 
     A learner plans its work from the budget, not from a clock, so that the same seed gives the same bits. Only when

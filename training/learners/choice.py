@@ -10,7 +10,7 @@ from functools import partial
 from training.config.learner_settings import TrainingSettings
 from training.data.holdout import HoldOut
 from training.learners.auto.fit import AutoLearner
-from training.learners.budget import Deadline, ShouldEnd, never
+from training.learners.budget import ShouldEnd, TimeLimit, never
 from training.learners.cnn.fit import CNNLearner
 from training.learners.linear import LinearLearner
 from training.learners.mlp.fit import MLPLearner
@@ -35,6 +35,6 @@ def learner_for(settings: TrainingSettings, way: HoldOut | None = None, should_e
         case "mlp":
             return MLPLearner(settings, should_end=should_end)
         case "realmlp":
-            return RealMLPLearner(settings, way, partial(Deadline, should_end=should_end))
+            return RealMLPLearner(settings, way, partial(TimeLimit, should_end=should_end))
         case "trees":
             return TreesLearner(settings, way)

@@ -18,7 +18,7 @@ from training.config.recipe import Recipe
 from training.data.splits import Splits
 from training.errors import TrainingError
 from training.learners.auto.progress import MemberReport
-from training.learners.budget import Deadline, ShouldEnd, never
+from training.learners.budget import ShouldEnd, TimeLimit, never
 from training.learners.protocol import FAILURES, Event, Report
 from training.outcome import sentence
 from training.search.cost import network_s
@@ -126,14 +126,14 @@ class _Trying:
 
 def _try_all(study: Study, trying: _Trying, report: Report, should_end: ShouldEnd) -> None:
     """Try settings until as many are tried as are wanted, by all processes together, or the budget is used up."""
-    deadline = Deadline(trying.budget_s or math.inf, should_end)
+    time_limit = TimeLimit(trying.budget_s or math.inf, should_end)
     before, _ = study.standing()
     known = f", {before} of which are known" if before else ""
     report(Notice(message=f"search: {trying.wanted} settings{known}, each judged by {trying.judge.describe()}"))
     waits = False
     while (standing := study.standing()).tried < trying.wanted:
         trying.number = standing.tried + 1
-        if standing.tried and (why := deadline.why_over()):
+        if standing.tried and (why := time_limit.why_over()):
             report(Notice(level="warning", message=f"search: ends after {standing.tried} settings, {why}"))
             return
         if sum(standing) >= trying.wanted:

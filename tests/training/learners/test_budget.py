@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.learners.budget import PATIENCE, REQUESTED, TOO_SLOW, Deadline, default_budget_s
+from training.learners.budget import PATIENCE, REQUESTED, TOO_SLOW, TimeLimit, default_budget_s
 
 
 @pytest.mark.parametrize(
@@ -17,18 +17,18 @@ def test_the_budget_follows_the_number_of_rows(rows: int, seconds: float) -> Non
 def test_the_clock_ends_a_training_after_three_times_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now_s)
-    deadline = Deadline(10)
+    time_limit = TimeLimit(10)
 
     now_s += PATIENCE * 10
-    assert deadline.why_over() == ""
+    assert time_limit.why_over() == ""
     now_s += 0.1
-    assert deadline.why_over() == TOO_SLOW
+    assert time_limit.why_over() == TOO_SLOW
 
 
 def test_a_request_to_finish_ends_a_training_at_once() -> None:
     requested: list[bool] = []
-    deadline = Deadline(10, lambda: bool(requested))
+    time_limit = TimeLimit(10, lambda: bool(requested))
 
-    assert deadline.why_over() == ""
+    assert time_limit.why_over() == ""
     requested.append(True)
-    assert deadline.why_over() == REQUESTED
+    assert time_limit.why_over() == REQUESTED

@@ -21,7 +21,7 @@ from training.learners.auto.members import ProposedMember, propose_members
 from training.learners.auto.progress import MemberReport
 from training.learners.auto.unseen import Part, Unseen, hold_out
 from training.learners.auto.weights import choose_weights, mix
-from training.learners.budget import Deadline, ShouldEnd, default_budget_s, never
+from training.learners.budget import ShouldEnd, TimeLimit, default_budget_s, never
 from training.learners.protocol import FAILURES, Fitted, HeldOut, Member, Probe, Report
 from training.learners.temperature import Calibrated, fit_temperature, to_logits, to_probabilities
 from training.outcome import sentence
@@ -48,7 +48,7 @@ class AutoLearner:
         self,
         settings: TrainingSettings,
         way: HoldOut | None = None,
-        propose: Callable[[Dataset, TrainingSettings, Deadline], Sequence[ProposedMember]] = propose_members,
+        propose: Callable[[Dataset, TrainingSettings, TimeLimit], Sequence[ProposedMember]] = propose_members,
         should_end: ShouldEnd = never,
     ) -> None:
         """Create the learner.
@@ -72,8 +72,8 @@ class AutoLearner:
         """
         settings, train = self._settings, _thin(train, report)
         unseen = Part(train, validation) if validation else hold_out(train, self._way, settings.seed)
-        deadline = Deadline(settings.budget_s or default_budget_s(len(train)), self._should_end)
-        members = _train(self._propose(train, settings, deadline), unseen, settings.seed, deadline, report)
+        time_limit = TimeLimit(settings.budget_s or default_budget_s(len(train)), self._should_end)
+        members = _train(self._propose(train, settings, time_limit), unseen, settings.seed, time_limit, report)
         task, answers = evaluation_of(train), [member.answers for member in members]
         weights = choose_weights(answers, lambda found: task.row_losses(found, unseen.y), unseen.groups)
         report(Notice(message=f"auto: {_describe(members, weights)}"))
@@ -86,7 +86,7 @@ class AutoLearner:
                 Member(member.name, member.module, weight, member.train_s)
                 for member, weight in zip(members, weights, strict=True)
             ),
-            stopped=bool(deadline.why_over()),
+            stopped=bool(time_limit.why_over()),
         )
 
 
@@ -99,7 +99,7 @@ def _thin(train: Dataset, report: Report) -> Dataset:
 
 
 def _train(
-    proposals: Sequence[ProposedMember], unseen: Unseen, seed: int, deadline: Deadline, report: Report
+    proposals: Sequence[ProposedMember], unseen: Unseen, seed: int, time_limit: TimeLimit, report: Report
 ) -> list[_Trained]:
     """Fit and calibrate the proposed members in turn.
 
@@ -110,7 +110,7 @@ def _train(
     failure: Exception | None = None
     for number, proposal in enumerate(proposals, start=1):
         place = f"auto: {proposal.name}, member {number} of {len(proposals)}"
-        if trained and (why := deadline.why_over()):
+        if trained and (why := time_limit.why_over()):
             report(Notice(level="warning", message=f"{place} is left out, {why}; another run may give another model"))
             continue
         report(Notice(message=place))

@@ -8,7 +8,7 @@ from training.config.default_recipe import network_settings
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.auto.networks import NetworksLearner
-from training.learners.budget import Deadline, default_budget_s
+from training.learners.budget import TimeLimit, default_budget_s
 from training.learners.linear import LinearLearner
 from training.learners.protocol import FoldLearner
 from training.learners.realmlp.fit import RealMLPLearner
@@ -28,13 +28,13 @@ class ProposedMember:
     learner: FoldLearner
 
 
-def propose_members(train: Dataset, settings: TrainingSettings, deadline: Deadline) -> tuple[ProposedMember, ...]:
+def propose_members(train: Dataset, settings: TrainingSettings, time_limit: TimeLimit) -> tuple[ProposedMember, ...]:
     """Return the learners to try on these rows, the quickest to train first.
 
     Args:
         train: the rows.
         settings: the settings of `auto`; the members have its seed and shares of its budget.
-        deadline: the deadline of all members together.
+        time_limit: of all members together.
     """
     rows, seed = len(train), settings.seed
     budget_s = settings.budget_s or default_budget_s(rows)
@@ -49,5 +49,5 @@ def propose_members(train: Dataset, settings: TrainingSettings, deadline: Deadli
         ProposedMember("trees", TreesLearner(trees)),
         ProposedMember("extra trees", ExtraTreesLearner(extra)),
         *plain,
-        ProposedMember("realmlp", RealMLPLearner(realmlp, deadline=lambda _seconds: deadline)),
+        ProposedMember("realmlp", RealMLPLearner(realmlp, time_limit=lambda _seconds: time_limit)),
     )

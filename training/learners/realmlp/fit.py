@@ -25,7 +25,7 @@ from training.data.dataset import Dataset
 from training.data.holdout import HoldOut, Shuffled
 from training.evaluation.metrics import Ints
 from training.learners.auto.unseen import Part, hold_out
-from training.learners.budget import Deadline, default_budget_s
+from training.learners.budget import TimeLimit, default_budget_s
 from training.learners.mlp.diagnostics import loss_of_guessing, require_converging
 from training.learners.progress import EpochProgress
 from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
@@ -67,16 +67,19 @@ class RealMLPLearner:
     """
 
     def __init__(
-        self, settings: TrainingSettings, way: HoldOut | None = None, deadline: Callable[[float], Deadline] = Deadline
+        self,
+        settings: TrainingSettings,
+        way: HoldOut | None = None,
+        time_limit: Callable[[float], TimeLimit] = TimeLimit,
     ) -> None:
         """Create the learner.
 
         Args:
             settings: seed, `budget_s` and `validation_fraction`.
             way: how rows are held out to choose the epoch by, by default drawn.
-            deadline: returns when a training of so many seconds must end; another one if this is a part of it.
+            time_limit: returns when a training of so many seconds must end; another one if this is a part of it.
         """
-        self._settings, self._way, self._deadline = settings, way or Shuffled(), deadline
+        self._settings, self._way, self._time_limit = settings, way or Shuffled(), time_limit
 
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Fit networks; see `Learner.fit`."""
@@ -124,7 +127,7 @@ class RealMLPLearner:
             plan = plan_for(networks, min(map(len, seen.parts)), budget_s)
             held_out = HeldOutRows(networks, prepare(inputs, seen.held, target), seen.folds, limits)
             training = _Training(networks, rows, seen.parts, plan, classes=len(train.classes), settings=own)
-            history = training.run(held_out, self._deadline(budget_s), report, probe, publish)
+            history = training.run(held_out, self._time_limit(budget_s), report, probe, publish)
         answered = np.unique(np.concatenate(list(seen.folds)))
         answers = held_out.best[answered]
         answers = answers if target is None else answers * float(target.scale) + float(target.mean)
@@ -170,7 +173,7 @@ class _Training:
         self._steps = Steps(networks, classes, plan.epochs * plan.steps, settings)
 
     def run(
-        self, held_out: HeldOutRows, deadline: Deadline, report: Report, probe: Probe | None, publish: Publish
+        self, held_out: HeldOutRows, time_limit: TimeLimit, report: Report, probe: Probe | None, publish: Publish
     ) -> tuple[EpochMetrics, ...]:
         """Train, restore the weights of the best epoch, and return the metrics of the epochs."""
         history: list[EpochMetrics] = []
@@ -195,7 +198,7 @@ class _Training:
             report(metrics)
             if epoch >= BEYOND_BEST * best_epoch + MORE_EPOCHS:
                 break
-            if epoch < plan.epochs and (why := deadline.why_over()):
+            if epoch < plan.epochs and (why := time_limit.why_over()):
                 self.stopped = True
                 report(Notice(level="warning", message=STOPPED.format(epoch=epoch, epochs=plan.epochs, why=why)))
                 break

@@ -18,14 +18,14 @@ from training.learners.auto import fit
 from training.learners.auto.fit import AutoLearner
 from training.learners.auto.members import ProposedMember
 from training.learners.auto.networks import NetworksLearner
-from training.learners.budget import Deadline
+from training.learners.budget import TimeLimit
 from training.learners.linear import LinearLearner
 from training.learners.protocol import Event, Fitted, Report, predictor
 
 AUTO = TrainingSettings(learner="auto", seed=3)
 
 
-def quick(train: Dataset, settings: TrainingSettings, deadline: Deadline) -> tuple[ProposedMember, ...]:
+def quick(train: Dataset, settings: TrainingSettings, time_limit: TimeLimit) -> tuple[ProposedMember, ...]:
     """Return two real learners that are quick."""
     network = TrainingSettings(hidden=(8,), epochs=20, lr=0.03, seed=settings.seed)
     linear = LinearLearner(TrainingSettings(learner="linear", seed=settings.seed))
