@@ -24,7 +24,7 @@ TRUE, FALSE = ("true", "yes", "y", "t", "on", "1"), ("false", "no", "n", "f", "o
 
 
 @dataclass(frozen=True)
-class Decision:
+class DecidedColumn:
     """What a column is.
 
     Attributes:
@@ -42,7 +42,7 @@ class Decision:
     fault: str = ""
 
 
-def decide(profile: Profile, asked: ColumnType | None = None) -> Decision:
+def decide(profile: Profile, asked: ColumnType | None = None) -> DecidedColumn:
     """Return the type of a column; a type that was asked for wins over all rules but two.
 
     A column without values, or with overlong texts only, is left out.
@@ -100,10 +100,10 @@ def truth_of(texts: list[str]) -> tuple[str, str] | None:
     return None
 
 
-def _of_its_cells(profile: Profile) -> Decision:
+def _of_its_cells(profile: Profile) -> DecidedColumn:
     name = profile.name
     if truth := _truth(profile):
-        return Decision(Column(name, "boolean", texts=truth))
+        return DecidedColumn(Column(name, "boolean", texts=truth))
     if profile.formats and not _are_numbers(profile):
         return _date(profile)
     if profile.padded:
@@ -111,7 +111,7 @@ def _of_its_cells(profile: Profile) -> Decision:
     if profile.readings:
         reading = profile.readings[0]
         note = "" if reading == PLAIN else describe_reading(reading)
-        return Decision(Column(name, reading=reading), warnings=say_doubt(profile), note=note)
+        return DecidedColumn(Column(name, reading=reading), warnings=say_doubt(profile), note=note)
     return _text(profile)
 
 
@@ -120,7 +120,7 @@ def _are_numbers(profile: Profile) -> bool:
     return profile.formats[0] == DIGITS and (profile.named_as_id or (profile.distinct() or 0) < FEW_DAYS)
 
 
-def _date(profile: Profile) -> Decision:
+def _date(profile: Profile) -> DecidedColumn:
     formats = profile.formats
     column = Column(profile.name, "datetime", format=formats[0])
     if len(formats) > 1 and formats[0] != ISO and profile.earliest:
@@ -130,17 +130,17 @@ def _date(profile: Profile) -> Decision:
         return _leave_out(column, "ambiguous_date", detail)
     note = "" if formats[0] == ISO else f"dates written as {FORMATS[formats[0]]}"
     said = f"holds {note}, in all cells; the type numeric reads them as numbers"
-    return Decision(column, note=note, warnings=(said,) if formats[0] == DIGITS else ())
+    return DecidedColumn(column, note=note, warnings=(said,) if formats[0] == DIGITS else ())
 
 
-def _text(profile: Profile) -> Decision:
+def _text(profile: Profile) -> DecidedColumn:
     distinct, present = profile.distinct() or 0, profile.present
     column = Column(profile.name, "categorical", texts=tuple(profile.counts or ()))
     warnings = _odd_cells(profile)
     if 2 * distinct < present and distinct <= MAX_TEXTS:
         same = alike(column.texts) if distinct <= 1000 else []
         warnings += tuple(f"{names} would be different values; are they the same?" for names in same)
-        return Decision(column, warnings=warnings)
+        return DecidedColumn(column, warnings=warnings)
     figures = f"{distinct:,} different texts in {present:,} rows"
     way = "to use it nonetheless, give it the type categorical"
     if warnings:  # numbers but for some cells; what is told about those comes first
@@ -152,7 +152,7 @@ def _text(profile: Profile) -> Decision:
     return _leave_out(column, "too_many_values", f"has {figures}; {way}")
 
 
-def _codes(profile: Profile) -> Decision:
+def _codes(profile: Profile) -> DecidedColumn:
     """Return the decision on digits of which some begin with zeros: numbers would lose these."""
     said = (
         f"is text, because all cells are digits and some begin with zeros, such as {profile.padded[:40]!r}; "
@@ -184,7 +184,7 @@ def _odd_cells(profile: Profile) -> tuple[str, ...]:
     return (f"{found}; if they stand for a missing value, name them in missing_values",)
 
 
-def _useless(profile: Profile, found: Decision) -> Decision | None:
+def _useless(profile: Profile, found: DecidedColumn) -> DecidedColumn | None:
     """Return the decision to leave out a constant column, row numbers or ids."""
     column, distinct, present = found.column, profile.distinct(), profile.present
     all_numbers = column.type == "numeric" and profile.number_rows == present
@@ -203,21 +203,21 @@ def _useless(profile: Profile, found: Decision) -> Decision | None:
     return None
 
 
-def _as_asked(profile: Profile, asked: ColumnType) -> Decision:
+def _as_asked(profile: Profile, asked: ColumnType) -> DecidedColumn:
     name, texts = profile.name, list(profile.counts or ())
     if asked == "categorical":
-        return Decision(Column(name, "categorical", texts=tuple(texts)))
+        return DecidedColumn(Column(name, "categorical", texts=tuple(texts)))
     if asked == "numeric":
         reading = profile.readings[0] if profile.readings else PLAIN
-        return Decision(Column(name, reading=reading), note="" if reading == PLAIN else describe_reading(reading))
+        return DecidedColumn(Column(name, reading=reading), note="" if reading == PLAIN else describe_reading(reading))
     if asked == "datetime":
-        found = _date(profile) if profile.formats else Decision(Column(name, "datetime"))
+        found = _date(profile) if profile.formats else DecidedColumn(Column(name, "datetime"))
         return replace(found, left_out=None, fault=found.left_out.detail if found.left_out else "")
     truth = _truth(profile) or (tuple(sorted(texts)) if len(texts) == 2 else ())
     some = ", ".join(map(repr, texts[:5]))
     fault = "" if truth else f"expected two values for the type boolean, got {len(texts) or 'more'}, such as {some}"
-    return Decision(Column(name, "boolean", texts=truth), fault=fault)
+    return DecidedColumn(Column(name, "boolean", texts=truth), fault=fault)
 
 
-def _leave_out(column: Column, reason: LeftOutReason, detail: str) -> Decision:
-    return Decision(column, LeftOut(name=column.name, reason=reason, detail=detail))
+def _leave_out(column: Column, reason: LeftOutReason, detail: str) -> DecidedColumn:
+    return DecidedColumn(column, LeftOut(name=column.name, reason=reason, detail=detail))

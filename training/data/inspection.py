@@ -17,7 +17,7 @@ from modelstore.datasets import MANY_VALUES, MAX_CLASSES
 from training.data.cells import LARGEST, alike, in_class_order, parse
 from training.data.columns import Column
 from training.data.csv_blocks import CsvFile
-from training.data.decide import Decision, decide
+from training.data.decide import DecidedColumn, decide
 from training.data.header import names_ids, require_columns
 from training.data.histogram import RunningHistogram, days_in, number_in
 from training.data.precision import Merging, exact
@@ -126,7 +126,7 @@ def _many_numbers(profile: Profile) -> bool:
     return len(profile.counts or ()) > MAX_CLASSES and is_number
 
 
-def _summary(profile: Profile, decision: Decision) -> ColumnSummary:
+def _summary(profile: Profile, decision: DecidedColumn) -> ColumnSummary:
     low, high, column = None, None, decision.column
     if (column.type == "numeric" or profile.padded) and profile.low <= profile.high:
         low, high = profile.low, profile.high
@@ -172,7 +172,7 @@ def _classes(profile: Profile) -> dict[str, int]:
 
 
 def _warnings(
-    profiles: list[Profile], decisions: list[Decision], merging: list[Merging], decimal: str
+    profiles: list[Profile], decisions: list[DecidedColumn], merging: list[Merging], decimal: str
 ) -> Iterator[str]:
     for profile, decision, merged in zip(profiles, decisions, merging, strict=True):
         said = list(decision.warnings)
@@ -197,7 +197,7 @@ def _warnings(
         yield from (f"column {profile.name!r}: {sentence}" for sentence in said)
 
 
-def _groups(profile: Profile, decision: Decision) -> bool:
+def _groups(profile: Profile, decision: DecidedColumn) -> bool:
     distinct = profile.distinct()
     if not names_ids(profile.name) or decision.left_out or distinct is None:
         return False

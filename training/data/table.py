@@ -17,7 +17,7 @@ from modelstore import ColumnType, DataOptions, Dialect, LeftOut
 from training.data.columns import Column, TargetColumn
 from training.data.convert import Cells
 from training.data.csv_blocks import CsvFile
-from training.data.decide import Decision, decide, not_chosen
+from training.data.decide import DecidedColumn, decide, not_chosen
 from training.data.faults import Faults
 from training.data.header import list_names, require_columns
 from training.data.repeats import Marks
@@ -99,7 +99,7 @@ def read_table(
         raise DatasetError(file, f"no such file in {folder}; `python -m training data` writes the built-in ones")
     wanted = tuple(column.name for column in columns) or tuple(features)
     reading = _Reading(path, target, wanted, options, dialect, marked=marked, unless_said=unless_said, group=group)
-    decisions = tuple(map(Decision, columns)) or reading.decide()
+    decisions = tuple(map(DecidedColumn, columns)) or reading.decide()
     return reading.table(decisions)
 
 
@@ -134,7 +134,7 @@ class _Reading:
         self._header: tuple[str, ...] = ()
         self._restarts = 0
 
-    def decide(self) -> tuple[Decision, ...]:
+    def decide(self) -> tuple[DecidedColumn, ...]:
         """Return what each wanted column is, from all rows."""
         while True:
             try:
@@ -147,7 +147,7 @@ class _Reading:
             else:
                 return decisions
 
-    def table(self, decisions: tuple[Decision, ...]) -> Table:
+    def table(self, decisions: tuple[DecidedColumn, ...]) -> Table:
         """Return the cells of the columns that are used."""
         used = tuple(decision.column for decision in decisions if decision.left_out is None)
         left_out = tuple(decision.left_out for decision in decisions if decision.left_out) + self._chosen
@@ -165,7 +165,7 @@ class _Reading:
         cells, written = self._cells.result(), (self._marked, self._found)
         return Table(self._path.name, self._sha256, used, target, *cells, warnings, left_out, *written)
 
-    def _scan(self) -> tuple[Decision, ...]:
+    def _scan(self) -> tuple[DecidedColumn, ...]:
         """Read all rows for the profiles of all columns; keep the cells if all columns are numbers."""
         with self._path.open("rb") as stream:
             source = CsvFile(stream, self._dialect)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from modelstore import MISSING_VALUES, ColumnType
-from training.data.decide import Decision, decide, truth_of
+from training.data.decide import DecidedColumn, decide, truth_of
 from training.data.profile import Profile
 
 ROWS = 40
 
 
-def decided(cells: list[str], asked: ColumnType | None = None, name: str = "it") -> Decision:
+def decided(cells: list[str], asked: ColumnType | None = None, name: str = "it") -> DecidedColumn:
     """Return the decision on a column of these cells, which begin in line 2."""
     profile, present = Profile(name), [cell for cell in cells if cell not in MISSING_VALUES]
     texts = list(dict.fromkeys(present))
