@@ -9,6 +9,7 @@ import ast
 import functools
 import graphlib
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +147,13 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "tabserve/__main__.py": "tests/tabserve/cli/test_commands.py runs it as a process",
     "tabserve/__init__.py": "every test of the package imports its names from it",
     "modelstore/__main__.py": "tests/modelstore/test_artifact_format.py runs it",
+}
+
+# Names that two public classes of one package have, and why they keep it.
+SHARED_NAMES = {
+    "app.ValueFigures": "both are schemas of the OpenAPI document, where clients know them by these names",
+    "training.Inputs": "both are parts of model.pt, where TorchScript writes the names of classes",
+    "training.Layer": "both are parts of model.pt, too",
 }
 
 
@@ -367,6 +375,16 @@ def test_each_module_has_a_test_file_of_its_name(modules: list[Module]) -> None:
 
     assert [str(path) for path in alone if not any(map(path.match, WITHOUT_TESTS_OF_THEIR_OWN))] == []
     assert [pattern for pattern in WITHOUT_TESTS_OF_THEIR_OWN if not any(path.match(pattern) for path in alone)] == []
+
+
+def test_no_two_public_classes_of_a_package_share_a_name(modules: list[Module]) -> None:
+    classes = [
+        f"{module.name.partition('.')[0]}.{node.name}"
+        for module in modules
+        for node in module.tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert {name for name, times in Counter(classes).items() if times > 1} == SHARED_NAMES.keys()
 
 
 def defines_something(module: Module) -> bool:

@@ -16,7 +16,7 @@ from training.errors import Diverged
 from training.evaluation.cross_validation import predict_unseen
 from training.evaluation.metrics import Floats
 from training.evaluation.task import evaluation_of
-from training.learners.auto.unseen import Part, hold_out
+from training.learners.auto.unseen import HeldOutPart, hold_out
 from training.learners.protocol import Report
 from training.learners.realmlp.fit import RealMLPLearner
 from training.learners.trees.boosting import TreesLearner
@@ -35,12 +35,16 @@ class Judge:
     @property
     def trainings(self) -> int:
         """Return how many models are fitted for each of the settings."""
-        return 1 if isinstance(self._unseen, Part) else len(self._unseen.folds)
+        return 1 if isinstance(self._unseen, HeldOutPart) else len(self._unseen.folds)
 
     def describe(self) -> str:
         """Return the rows that judge, as a phrase."""
         rows = f"{len(self._unseen.y):,}"
-        return f"{rows} validation rows" if isinstance(self._unseen, Part) else f"{self.trainings} folds of {rows} rows"
+        return (
+            f"{rows} validation rows"
+            if isinstance(self._unseen, HeldOutPart)
+            else f"{self.trainings} folds of {rows} rows"
+        )
 
     def judge(self, settings: TrainingSettings, report: Report) -> float:
         """Return the log loss in nats or, of a regression, the RMSE in the unit of the target.
@@ -62,7 +66,7 @@ class Judge:
     def _answer_by_networks(self, settings: TrainingSettings) -> Floats:
         """Return the answers of networks that take their own validation rows from the others, (n, K) or (n, 1)."""
         unseen, train = self._unseen, self._train
-        if isinstance(unseen, Part):
+        if isinstance(unseen, HeldOutPart):
             return predict_unseen(settings, unseen.train, unseen.validation, self._way)
         answers: Floats = np.empty((len(train), max(1, len(train.classes))))
         for held in unseen.folds:

@@ -63,7 +63,7 @@ def write_walker(module: Walker, x: Value) -> Value:
     return sums + module.base.float()  # onnxruntime leaves `base_values` out for a class to which no leaf adds
 
 
-class _Nodes(NamedTuple):
+class _NodeAttributes(NamedTuple):
     """Attributes `nodes_...` of the operator, each root before the others of its tree."""
 
     treeids: Array
@@ -85,7 +85,7 @@ class _Leaves(NamedTuple):
     weights: Array
 
 
-def _nodes_of(module: Walker) -> _Nodes:
+def _nodes_of(module: Walker) -> _NodeAttributes:
     """Return the nodes; the walker's columns are those for missing on the left, on the right, and the sets."""
     column, left, columns = module.column.numpy(), module.left.numpy().astype(np.int64), module.columns
     places = np.arange(len(left))
@@ -95,7 +95,7 @@ def _nodes_of(module: Walker) -> _Nodes:
     while (parents := level[inner[level]]).size:
         level = np.concatenate([left[parents], left[parents] + 1])
         tree[level] = np.tile(tree[parents], 2)
-    return _Nodes(
+    return _NodeAttributes(
         tree,
         places,
         np.where(inner, "BRANCH_LEQ", "LEAF"),
@@ -107,7 +107,7 @@ def _nodes_of(module: Walker) -> _Nodes:
     )
 
 
-def _leaves_of(module: Walker, nodes: _Nodes) -> _Leaves:
+def _leaves_of(module: Walker, nodes: _NodeAttributes) -> _Leaves:
     """Return what the leaves add: to one output in turn, or to each if it is not 0, but at least to one."""
     leaves = np.flatnonzero(nodes.modes == "LEAF")
     weights = module.values.numpy()[leaves]  # (L, V)

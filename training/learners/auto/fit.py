@@ -19,7 +19,7 @@ from training.evaluation.task import evaluation_of
 from training.learners.auto.blend import Blend
 from training.learners.auto.members import ProposedMember, propose_members
 from training.learners.auto.progress import MemberReport
-from training.learners.auto.unseen import Part, Unseen, hold_out
+from training.learners.auto.unseen import HeldOutPart, Unseen, hold_out
 from training.learners.auto.weights import choose_weights, mix
 from training.learners.budget import ShouldEnd, TimeLimit, default_budget_s, never
 from training.learners.protocol import FAILURES, Fitted, HeldOut, Member, Probe, Report
@@ -71,7 +71,7 @@ class AutoLearner:
             Exception: that of the last member, if none can be fitted.
         """
         settings, train = self._settings, _thin(train, report)
-        unseen = Part(train, validation) if validation else hold_out(train, self._way, settings.seed)
+        unseen = HeldOutPart(train, validation) if validation else hold_out(train, self._way, settings.seed)
         time_limit = TimeLimit(settings.budget_s or default_budget_s(len(train)), self._should_end)
         members = _train(self._propose(train, settings, time_limit), unseen, settings.seed, time_limit, report)
         task, answers = evaluation_of(train), [member.answers for member in members]

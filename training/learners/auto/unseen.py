@@ -62,7 +62,7 @@ class Folds:
 
 
 @dataclass(frozen=True)
-class Part:
+class HeldOutPart:
     """Validation rows stop the training, and are answered by the model."""
 
     train: Dataset
@@ -84,7 +84,7 @@ class Part:
         return module, predictor(module)(self.validation.x)
 
 
-def hold_out(train: Dataset, way: HoldOut, seed: int) -> Folds | Part:
+def hold_out(train: Dataset, way: HoldOut, seed: int) -> Folds | HeldOutPart:
     """Return folds of these rows if they, and their cells, are few, else a validation part.
 
     Groups stay together. In time, the latest rows are the part however few rows there are, since a model must not be
@@ -97,8 +97,8 @@ def hold_out(train: Dataset, way: HoldOut, seed: int) -> Folds | Part:
     """
     if len(train) > SOME_ROWS or train.x.size > SOME_CELLS:
         fit, validation = hold_out_validation_rows(train, validation_share(len(train)), seed, way)
-        return Part(train.rows(fit), train.rows(validation))
+        return HeldOutPart(train.rows(fit), train.rows(validation))
     folds = folds_in(way, train, seed)
     if len(folds) == 1:
-        return Part(train.rows(np.setdiff1d(np.arange(len(train)), folds[0])), train.rows(folds[0]))
+        return HeldOutPart(train.rows(np.setdiff1d(np.arange(len(train)), folds[0])), train.rows(folds[0]))
     return Folds(train, folds)

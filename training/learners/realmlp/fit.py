@@ -24,7 +24,7 @@ from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.data.holdout import HoldOut, Shuffled
 from training.evaluation.metrics import Ints
-from training.learners.auto.unseen import Part, hold_out
+from training.learners.auto.unseen import HeldOutPart, hold_out
 from training.learners.budget import TimeLimit, default_budget_s
 from training.learners.mlp.diagnostics import loss_of_guessing, require_converging
 from training.learners.progress import EpochProgress
@@ -87,7 +87,7 @@ class RealMLPLearner:
             fitted = self._fit(train, _share_rows(train, validation), report, probe)
             return replace(fitted, held_out=None)
         unseen = hold_out(train, self._way, self._settings.seed)
-        if isinstance(unseen, Part):
+        if isinstance(unseen, HeldOutPart):
             return self._fit(unseen.train, _share_rows(unseen.train, unseen.validation), report, probe)
         return self.fit_folds(unseen.train, unseen.folds, report, probe)
 

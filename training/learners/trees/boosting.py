@@ -24,7 +24,7 @@ from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
 from training.learners.trees.choice import Part, fit_best, parts_of, trials_of
 from training.learners.trees.inputs import Inputs, codes_of, inputs_of
 from training.learners.trees.model import TreeModel
-from training.learners.trees.plan import Setting, Work, plan_for, settings_for
+from training.learners.trees.plan import BoostingSetting, Work, plan_for, settings_for
 from training.learners.trees.scikit import Boosted, read_boosting
 from training.learners.trees.walker import Walker, constant_tree
 
@@ -99,7 +99,7 @@ class TreesLearner:
         budget_s = self._budget_s or default_budget_s(len(train))
         plan = plan_for(_describe_work(rows, parts, again=again), budget_s, settings_for(self._own))
 
-        def fit(setting: Setting, part: Part) -> _Model:
+        def fit(setting: BoostingSetting, part: Part) -> _Model:
             """Boost on a part's rows until its held rows gain nothing."""
             most = plan[setting]
             return _boost(rows.at(part.rest), rows.at(part.held), setting.within(most), most, self._seed)
@@ -128,7 +128,7 @@ def _describe_work(rows: _Rows, parts: Sequence[Part], *, again: bool) -> Work:
     )
 
 
-def _boost(rows: _Rows, held: _Rows | None, setting: Setting, most: int, seed: int) -> _Model:
+def _boost(rows: _Rows, held: _Rows | None, setting: BoostingSetting, most: int, seed: int) -> _Model:
     """Fit one model and keep its iterations up to the one with the smallest loss on the held rows, if there are any.
 
     A class without rows is as rare as half a row would make it; without a second class there is nothing to boost.
@@ -186,7 +186,7 @@ def _make_module(inputs: Inputs, rows: _Rows, models: Sequence[_Model]) -> TreeM
     return TreeModel(inputs, Walker(trees, base, rows.x.shape[1]), link)
 
 
-def _describe(setting: Setting, models: Sequence[_Model]) -> str:
+def _describe(setting: BoostingSetting, models: Sequence[_Model]) -> str:
     counts = ", ".join(str(model.iterations) for model in models)
     return (
         f"trees: {len(models)} model{'s' if len(models) > 1 else ''}, stopped after {counts} iterations; "

@@ -35,7 +35,7 @@ FOLD_ROWS = 20_000  # with at most so many training rows, folds choose the setti
 PRIOR_SHARE = 0.001  # of the classes' frequencies in the answer
 
 
-class Setting(NamedTuple):
+class ExtraTreesSetting(NamedTuple):
     """What is varied of `ExtraTrees...`; None is its default: all columns for a value, else their square root."""
 
     min_samples_leaf: int
@@ -47,7 +47,7 @@ class Setting(NamedTuple):
         return rows * (tested * TESTED_S + ROW_S) + rows / FOLDS * ANSWER_S
 
 
-SETTINGS = (Setting(2, 0.5), Setting(1, None), Setting(5, None))
+SETTINGS = (ExtraTreesSetting(2, 0.5), ExtraTreesSetting(1, None), ExtraTreesSetting(5, None))
 
 
 class _Forest(NamedTuple):
@@ -79,7 +79,7 @@ class ExtraTreesLearner:
         parts, losses = parts_of(len(train), folds), evaluation_of(train).row_losses
         settings, trees = self._plan(train, parts)
 
-        def fit(setting: Setting, part: Part) -> _Forest:
+        def fit(setting: ExtraTreesSetting, part: Part) -> _Forest:
             """Fit a forest without the held rows of a part."""
             module = self._grow(train.rows(part.rest), setting, trees)
             answers = predictor(module)(train.x[part.held])
@@ -91,7 +91,7 @@ class ExtraTreesLearner:
         answers = np.concatenate([forest.answers for forest in forests])[order]
         return Fitted(self._grow(train, setting, trees), held_out=HeldOut.at(answers, train, places[order]))
 
-    def _plan(self, train: Dataset, parts: Sequence[Part]) -> tuple[Sequence[Setting], int]:
+    def _plan(self, train: Dataset, parts: Sequence[Part]) -> tuple[Sequence[ExtraTreesSetting], int]:
         """Return what the budget allows: all settings or one, and the number of trees of a forest."""
         budget_s = self._budget_s or default_budget_s(len(train))
         rows, columns = len(train), inputs_of(train.columns).width
@@ -103,7 +103,7 @@ class ExtraTreesLearner:
                 return settings, TREES
         return settings, max(LEAST_TREES, int(budget_s / total_s))
 
-    def _grow(self, train: Dataset, setting: Setting, trees: int) -> TreeModel:
+    def _grow(self, train: Dataset, setting: ExtraTreesSetting, trees: int) -> TreeModel:
         inputs, classes = inputs_of(train.columns), len(train.classes)
         x = predictor(inputs)(train.x)
         kind = ExtraTreesClassifier if classes else ExtraTreesRegressor

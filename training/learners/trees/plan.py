@@ -18,7 +18,7 @@ LEAF_S, LEAF_COLUMN_S = 2.1e-5, 1.8e-6  # of each leaf, and of each column there
 STEP_S, STEP_COLUMN_S = 7e-9, 3e-10  # of a row through one level of a tree, and of each column there
 
 
-class Setting(NamedTuple):
+class BoostingSetting(NamedTuple):
     """What is varied of `HistGradientBoosting...`."""
 
     learning_rate: float
@@ -28,14 +28,14 @@ class Setting(NamedTuple):
     l2_regularization: float
     max_features: float
 
-    def within(self, iterations: int) -> Setting:
+    def within(self, iterations: int) -> BoostingSetting:
         """Return the setting that learns enough in so many iterations."""
         return self._replace(learning_rate=max(self.learning_rate, ENOUGH / iterations))
 
 
 SETTINGS = (
-    *(Setting(0.1, 31, 8, 20, 0.0, 1.0), Setting(0.1, 31, 8, 5, 1.0, 0.5)),
-    *(Setting(0.05, 15, 6, 5, 1.0, 0.5), Setting(0.05, 6, 4, 10, 1.0, 0.5)),
+    *(BoostingSetting(0.1, 31, 8, 20, 0.0, 1.0), BoostingSetting(0.1, 31, 8, 5, 1.0, 0.5)),
+    *(BoostingSetting(0.05, 15, 6, 5, 1.0, 0.5), BoostingSetting(0.05, 6, 4, 10, 1.0, 0.5)),
 )
 COUNTS = (4, 2, 1)  # of settings that are tried, from the first on
 
@@ -59,7 +59,7 @@ class Work(NamedTuple):
     models: int
     averaged: int
 
-    def most_iterations(self, setting: Setting) -> int:
+    def most_iterations(self, setting: BoostingSetting) -> int:
         """Return how many iterations fit into the limit of steps."""
         return max(LEAST_ITERATIONS, MOST_STEPS // (setting.max_depth * self.outputs * self.averaged))
 
@@ -68,18 +68,18 @@ class Work(NamedTuple):
         """Return the seconds of one model before its first iteration, on one core; see `iteration_s`."""
         return CELL_S * self.rows * self.columns
 
-    def iteration_s(self, setting: Setting) -> float:
+    def iteration_s(self, setting: BoostingSetting) -> float:
         """Return the seconds of one iteration on one core of the machine where the costs here were measured."""
         leaves = setting.max_leaf_nodes * (LEAF_S + self.columns * LEAF_COLUMN_S)
         return self.outputs * (leaves + self.rows * setting.max_depth * (STEP_S + self.columns * STEP_COLUMN_S))
 
 
-def settings_for(own: TreesSettings | None) -> Sequence[Setting]:
+def settings_for(own: TreesSettings | None) -> Sequence[BoostingSetting]:
     """Return the settings to try: those that a training names, or the usual ones."""
-    return [Setting(own.lr, own.leaves, own.depth, own.leaf_rows, own.l2, own.columns)] if own else SETTINGS
+    return [BoostingSetting(own.lr, own.leaves, own.depth, own.leaf_rows, own.l2, own.columns)] if own else SETTINGS
 
 
-def plan_for(work: Work, budget_s: float, settings: Sequence[Setting] = SETTINGS) -> dict[Setting, int]:
+def plan_for(work: Work, budget_s: float, settings: Sequence[BoostingSetting] = SETTINGS) -> dict[BoostingSetting, int]:
     """Return the settings that are tried, and the most iterations of each.
 
     There are as many settings as the budget pays for in full; if it does not pay for one, that has fewer iterations.

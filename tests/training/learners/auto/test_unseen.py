@@ -9,7 +9,7 @@ import numpy as np
 from tests.training.learners.auto.fakes import OffLearner
 from tests.training.samples import clouds, ignore, slope
 from training.data.holdout import Grouped, Latest, Shuffled
-from training.learners.auto.unseen import SOME_CELLS, SOME_ROWS, Folds, Part, hold_out
+from training.learners.auto.unseen import SOME_CELLS, SOME_ROWS, Folds, HeldOutPart, hold_out
 
 
 def test_small_tables_have_folds() -> None:
@@ -23,7 +23,7 @@ def test_small_tables_have_folds() -> None:
 def test_larger_tables_have_a_validation_part() -> None:
     unseen = hold_out(slope(SOME_ROWS + 1), Shuffled(), seed=0)
 
-    assert isinstance(unseen, Part)
+    assert isinstance(unseen, HeldOutPart)
     assert len(unseen.validation) == 1500
     assert len(unseen.train) == SOME_ROWS + 1 - 1500
     assert not set(unseen.train.lines) & set(unseen.validation.lines)
@@ -31,7 +31,7 @@ def test_larger_tables_have_a_validation_part() -> None:
 
 def test_wide_tables_have_a_validation_part() -> None:
     assert isinstance(hold_out(clouds(100, features=SOME_CELLS // 100), Shuffled(), seed=0), Folds)
-    assert isinstance(hold_out(clouds(100, features=SOME_CELLS // 100 + 1), Shuffled(), seed=0), Part)
+    assert isinstance(hold_out(clouds(100, features=SOME_CELLS // 100 + 1), Shuffled(), seed=0), HeldOutPart)
 
 
 def test_groups_stay_together() -> None:
@@ -51,7 +51,7 @@ def test_in_time_the_latest_rows_are_the_part_however_few_rows_there_are() -> No
 
     unseen = hold_out(rows, Latest("x0"), seed=0)
 
-    assert isinstance(unseen, Part)
+    assert isinstance(unseen, HeldOutPart)
     assert unseen.train.x[:, 0].max() < unseen.validation.x[:, 0].min()
 
 
@@ -68,13 +68,13 @@ def test_larger_tables_of_one_group_or_time_have_a_part_that_is_drawn() -> None:
 
     for way in (Grouped("x0"), Latest("x0")):
         unseen = hold_out(Grouped("x0").mark(rows), way, seed=0)
-        assert isinstance(unseen, Part)
+        assert isinstance(unseen, HeldOutPart)
         assert (len(unseen.train), len(unseen.validation)) == (8_501, 1_500)
 
 
 def test_a_part_is_answered_by_the_model_and_folds_by_its_held_out_answers() -> None:
     rows = slope(100, noise=0)
-    whole, part = Folds(rows, []), Part(rows, replace(rows.rows(slice(10))))
+    whole, part = Folds(rows, []), HeldOutPart(rows, replace(rows.rows(slice(10))))
 
     for unseen in (whole, part):
         _, answers = unseen.fit(OffLearner(3.0), ignore)
