@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 import graphlib
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -358,6 +359,14 @@ def test_each_file_begins_with_a_line_of_at_most_90_characters() -> None:
     lines = {file: file.read_text().partition("\n")[0].strip('"') for file in files}
 
     assert [f"{file}: {line}" for file, line in lines.items() if len(line) > 90] == []
+
+
+def test_each_room_says_in_a_sentence_what_it_is_for_and_must_not_know() -> None:
+    rooms = [file for package in ("app", "training") for file in (PROJECT / package).glob("*/__init__.py")]
+    sentence = re.compile(r'"""\w.+; (it|they) must not know .+\."""\n')
+
+    assert rooms
+    assert [str(room) for room in rooms if not sentence.fullmatch(room.read_text())] == []
 
 
 def test_each_test_file_mirrors_a_module() -> None:

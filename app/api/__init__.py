@@ -1,4 +1,1 @@
-"""The HTTP API: routes, request bodies, errors and the OpenAPI document.
-
-It computes no prediction and opens no file.
-"""
+"""HTTP: routes, bodies, errors, the OpenAPI document; it must not know sockets or torch."""

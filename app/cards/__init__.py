@@ -1,1 +1,1 @@
-"""Model cards: what is known about a version, as HTML, Markdown and CycloneDX."""
+"""Model cards as HTML, Markdown and CycloneDX; they must not know the service."""

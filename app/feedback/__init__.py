@@ -1,1 +1,1 @@
-"""Labels that come after the prediction: their checks, and the live figures of a version."""
+"""Labels that come after the prediction, and live figures; it must not know HTTP."""

@@ -1,1 +1,1 @@
-"""Turn request bytes into predictions and back; independent of HTTP and torch."""
+"""Turn request bytes into predictions and back; it must not know HTTP or torch."""

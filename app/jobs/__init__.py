@@ -1,4 +1,1 @@
-"""Training jobs: the job table, the workers that run jobs, and their events.
-
-This package must not know the registry.
-"""
+"""Training jobs: table, workers, processes, events; it must not know the registry."""

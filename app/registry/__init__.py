@@ -1,1 +1,1 @@
-"""Registry of the model versions that serve now; independent of HTTP."""
+"""Registry of the model versions that serve now; it must not know HTTP."""

@@ -1,1 +1,1 @@
-"""Load model versions, verify them and run them; the only package of `app` with torch."""
+"""Load, verify and run versions with torch, here alone; it must not know requests."""

@@ -1,1 +1,1 @@
-"""One version without a service: whole files of rows in, files of predictions out."""
+"""From files of rows to files of predictions; it must not know HTTP or a service."""

@@ -1,4 +1,1 @@
-"""Authentication, authorisation, rate limits and the audit trail.
-
-This package must not know models or training.
-"""
+"""Who may do what, how often, and the audit; it must not know models or training."""

@@ -1,1 +1,1 @@
-"""Sockets, HTTP parsing, and the start, shutdown and replacement of processes."""
+"""Processes, settings, sockets, parsing of HTTP; it must not know how models predict."""

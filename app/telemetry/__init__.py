@@ -1,1 +1,1 @@
-"""Metrics, drift, traces and logs; independent of models and requests."""
+"""Metrics, drift, traces and logs; it must not know how requests are answered."""

@@ -1,1 +1,1 @@
-"""The parts of a published version: TorchScript, manifest, and the reproducibility check."""
+"""The files of a version, and their reproduction; it must not know the gate's rule."""

@@ -1,1 +1,1 @@
-"""The command line: commands, their options, and terminal output."""
+"""The command line: commands, options, output; it must not know how a learner learns."""

@@ -1,1 +1,1 @@
-"""What to train: recipes, the default recipe for a table without one, and the run."""
+"""What to train: recipes, settings and the run; it must not know learners."""

@@ -1,1 +1,1 @@
-"""From bytes to typed columns and splits, with every fault located by line and column."""
+"""From bytes to typed columns and splits, faults by place; it must not know learners."""

@@ -1,1 +1,1 @@
-"""How good a model is: metrics, baselines, cross-validation, the gate, plots."""
+"""How good a model is, and whether to activate it; it must not know the store."""

@@ -1,1 +1,1 @@
-"""Learners behind one protocol; they know no files and no terminal."""
+"""Learners behind one protocol; they must not know files or the terminal."""

@@ -1,1 +1,1 @@
-"""Transformations fitted on the training rows and stored inside `model.pt`."""
+"""Transformations fitted on training rows, for `model.pt`; they must not know learners."""

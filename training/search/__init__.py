@@ -1,1 +1,1 @@
-"""The search for settings: draw some, judge them by unseen rows, keep the best."""
+"""The search for settings, judged by unseen rows; it must not know the test rows."""
