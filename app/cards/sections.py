@@ -173,11 +173,11 @@ def _calibration(facts: CardFacts) -> Iterator[Block]:
         what = "sets" if manifest.classes else "intervals"
         said = f"Prediction {what} of any level can be asked for, by scores of {found.rows} rows ({found.source})"
         yield Paragraph(f"{said}; the guarantee is {found.guarantee}.")
-        rows = [
+        covered = [
             (level, format_figure(hits / rows), format_interval(wilson(hits / rows, rows)))
             for level, (hits, rows) in found.test_coverage.items()
         ]
-        yield Table(("level", "coverage of test rows", "95 % interval"), rows)
+        yield Table(("level", "coverage of test rows", "95 % interval"), covered)
 
 
 def _importance(facts: CardFacts) -> Iterator[Block]:

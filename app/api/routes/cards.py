@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Literal
 
 from fastapi import Query, Request, Response
@@ -90,12 +90,14 @@ class CardRoutes:
     async def list_plots(self, model: ModelPath, version: VersionPath, request: Request) -> PlotList:
         """List the pictures of a version (confusion matrix, reliability, losses and others) and the data of plots."""
         stored, folder = self._registry.stored, link(request, Routes.LIST_PLOTS.path(model=model, version=version))
+
+        def named(files: Iterable[str]) -> list[Plot]:
+            """Return an entry for each file."""
+            return [Plot(name=file.rpartition(".")[0], path=f"{folder}/{file}") for file in files]
+
         pictures = await asyncio.to_thread(stored.pictures, model, version)
         data = await asyncio.to_thread(stored.plot_data, model, version)
-        named = (
-            [Plot(name=file.rpartition(".")[0], path=f"{folder}/{file}") for file in each] for each in (pictures, data)
-        )
-        return PlotList(plots=next(named), data=next(named))
+        return PlotList(plots=named(pictures), data=named(data))
 
     async def picture(self, model: ModelPath, version: VersionPath, plot: PlotPath, request: Request) -> Response:
         """Return a picture of a version as PNG."""
