@@ -77,6 +77,11 @@ class TrainingSettings(Record):
     trees: TreesSettings | None = None
     seed: Seed = 0
 
+    @property
+    def has_own_gradient(self) -> bool:
+        """Whether the gradient of the MLP is the one written by hand, `learners/mlp/gradient.py`; else autograd's."""
+        return self.activation == "relu" and not self.batch_norm and not self.l1
+
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Self:
         fields = type(self).model_fields

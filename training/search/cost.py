@@ -26,6 +26,6 @@ def network_s(settings: TrainingSettings, train: Dataset) -> float:
     rows, widths = len(train), (train.x.shape[1], *settings.hidden, logits_of(len(train.classes)))
     weights = sum(before * after for before, after in itertools.pairwise(widths))
     steps = math.ceil(rows / (settings.batch_size or rows))
-    plain = settings.activation == "relu" and not settings.batch_norm and not settings.l1
-    epoch_s: float = (steps * STEP_S + rows * (ROW_S + weights * WEIGHT_S)) * (1.0 if plain else AUTOGRAD)
+    slower = 1.0 if settings.has_own_gradient else AUTOGRAD
+    epoch_s: float = (steps * STEP_S + rows * (ROW_S + weights * WEIGHT_S)) * slower
     return settings.epochs * epoch_s

@@ -35,3 +35,11 @@ def test_settings_that_do_not_fit_together_are_refused(fields: dict[str, Any], p
 
 def test_a_setting_of_another_learner_may_have_its_default() -> None:
     assert TrainingSettings(learner="trees", dropout=0.0).learner == "trees"
+
+
+@pytest.mark.parametrize(
+    ("fields", "own"),
+    [({"dropout": 0.5}, True), ({"activation": "gelu"}, False), ({"batch_norm": True}, False), ({"l1": 0.01}, False)],
+)
+def test_only_a_plain_network_has_a_gradient_of_its_own(fields: dict[str, Any], *, own: bool) -> None:
+    assert TrainingSettings(**fields).has_own_gradient is own

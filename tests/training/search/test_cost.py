@@ -22,6 +22,8 @@ def planned(**fields: Any) -> float:
         ({"hidden": (8,)}, {"hidden": (8, 8)}),
         ({"batch_size": 100}, {"batch_size": 10}),
         ({"activation": "relu"}, {"activation": "gelu"}),
+        ({"batch_norm": False}, {"batch_norm": True}),
+        ({"l1": 0.0}, {"l1": 0.01}),
     ],
 )
 def test_more_work_is_planned_to_take_longer(less: dict[str, Any], more: dict[str, Any]) -> None:

@@ -175,6 +175,6 @@ class MLPLearner(NetworkLearner):
         )
         initialise(net, settings.init)
         generator = torch.Generator().set_state(torch.default_generator.get_state())
-        if settings.activation == "relu" and not settings.batch_norm and not settings.l1:
+        if settings.has_own_gradient:
             return Untrained(encoder, net, FlatMLP(net, settings.dropout, generator, objective.loss))
         return Untrained(encoder, net, AutogradNetwork(net, generator, objective.loss, l1=settings.l1))
