@@ -138,6 +138,12 @@ SCENARIOS = {
     "training/test_published_figures.py": "figures of docs/training.md",
 }
 
+# Test files on top of tests/: they hold the repository as a whole, or a page of its docs, to the code.
+OF_THE_WHOLE = {
+    *("test_apart.py", "test_architecture.py", "test_docs.py", "test_notebook.py"),
+    *("test_promises.py", "test_scaling.py", "test_site.py"),
+}
+
 # Modules with functions or classes that have no test file of their name (as patterns of paths), and why.
 WITHOUT_TESTS_OF_THEIR_OWN = {
     "app/*/errors.py": "tests/app/test_errors.py reads all errors of the service",
@@ -370,12 +376,13 @@ def test_each_room_says_in_a_sentence_what_it_is_for_and_must_not_know() -> None
 
 
 def test_each_test_file_mirrors_a_module() -> None:
-    """One test file for one module, with its name; scenarios of many modules lie in folders of their own."""
+    """One test file for one module, with its name; scenarios of many modules are in tests/scenarios."""
     tests = PROJECT / "tests"
     files = [file.relative_to(tests) for package in PACKAGES for file in (tests / package).rglob("test_*.py")]
     mirrored = {str(file) for file in files if (PROJECT / file.with_name(file.name.removeprefix("test_"))).exists()}
 
     assert {str(file) for file in files} - mirrored == SCENARIOS.keys()
+    assert {file.name for file in tests.glob("test_*.py")} == OF_THE_WHOLE
 
 
 def test_each_module_has_a_test_file_of_its_name(modules: list[Module]) -> None:

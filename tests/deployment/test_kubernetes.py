@@ -2,7 +2,7 @@
 
 `build` reads as much of kustomize as the files use; where kubectl is installed, it is held to it. Schemas of custom
 resources are not at hand: what is inside a ServiceMonitor is compared with the services, KServe's files with the models
-of its Python package (tests/test_clients.py).
+of its Python package (tests/scenarios/test_clients.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Scores are those of the formulas; intervals follow the spread.
 
-tests/test_prediction_sets.py has the coverage of sets.
+tests/scenarios/test_prediction_sets.py has the coverage of sets.
 """
 
 from __future__ import annotations

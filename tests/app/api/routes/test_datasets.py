@@ -1,6 +1,6 @@
 """The routes of data sets through the real app and its real check.
 
-tests/test_own_data.py has the socket.
+tests/scenarios/test_own_data.py has the socket.
 """
 
 from __future__ import annotations

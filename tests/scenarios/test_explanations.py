@@ -30,7 +30,7 @@ from training.data.dataset import Dataset
 from training.data.splits import load_splits
 from training.pipeline import train as train_and_publish
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 
 
 def fitted(train: Dataset, test: Dataset, folder: Path) -> LoadedModel:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 SETOSA = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
 SWAP_DEADLINE_S = allowed(2)
-RECIPE = Path(__file__).parent.parent / "training" / "recipes" / "iris.toml"
+RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "iris.toml"
 
 
 @pytest.fixture
