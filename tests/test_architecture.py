@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.registry",),  # which version serves
     ("app.runtime",),  # torch
     ("app.datasets", "app.telemetry", "app.cards"),  # data that clients send; what the service did; model cards
-    ("app.context", "app.lifecycle", "app.receipts", "app.schema"),  # one request; one process
+    ("app.context", "app.lifecycle", "app.receipts", "app.schema"),  # what rooms share: one request, one process
     ("app.errors", "app.settings"),
     ("app.__init__",),
 )
@@ -53,9 +53,9 @@ HOMES: dict[str, tuple[str, ...]] = {
     "uvicorn": ("app.server",),
     "grpc": ("app.server.rpc",),
     "google.protobuf": ("app.server.rpc",),
-    "starlette": ("app.api", "app.main"),
+    "starlette": ("app.api",),
     "pyarrow": ("app.inference.codecs", "app.scoring", "training.data"),
-    "ray": ("app.scoring.ray_executor",),
+    "ray": ("app.scoring",),
     "python_calamine": ("training.data",),
     "opentelemetry": ("app.telemetry",),
     "sqlalchemy": ("app.jobs", "training.search"),
