@@ -52,7 +52,7 @@ class Lifetime:
 async def run_in_background(work: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Run coroutines as tasks until the context ends; the failure of one is logged and does not stop the others.
 
-    A `TaskGroup` would cancel all tasks when one of them fails.
+    They have ended when the context has. A `TaskGroup` would cancel all tasks when one of them fails.
 
     Args:
         work: coroutines by the names of their tasks.
@@ -63,6 +63,8 @@ async def run_in_background(work: Mapping[str, Coroutine[Any, Any, None]]) -> As
     yield
     for task in tasks:
         task.cancel()
+    if tasks:  # in CPython 3.11, one that is starting a process would wait for ever once all tasks are cancelled
+        await asyncio.wait(tasks)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -147,8 +147,13 @@ class _Child:
 
     @property
     def runs(self) -> bool:
-        """Whether the process has not ended."""
-        return self._process.returncode is None
+        """Whether the process has not ended, which the event loop hears of a little later."""
+        if self._process.returncode is not None:
+            return False
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
 
     async def wait(self) -> None:
         """Wait until the process has ended."""

@@ -188,8 +188,7 @@ def test_small_file_is_given_to_the_child_that_waits_and_each_child_sees_one_fil
             await inspector(Path("some.csv"), Dialect())
         await asyncio.to_thread(until, lambda: noted() if noted() not in (0, *pids) else None, "a third child waits")
         pids.append(noted())
-        ready.cancel()
-        await inspector.close()
+        await end(inspector, ready)
 
     asyncio.run(scene())
 
@@ -204,11 +203,19 @@ async def inspect_beside_a_waiting_child(settings: Settings, *, kill: bool = Fal
     waiting = await asyncio.to_thread(until, lambda: noted() or None, "a child waits")
     if kill:
         os.kill(waiting, 9)
-        await asyncio.to_thread(until, gone, "its end")
-    await inspector(Path("some.csv"), Dialect())
-    ready.cancel()
-    await inspector.close()
+        until(gone, "its end")  # the loop, which stands still, has not heard of it
+    try:
+        await inspector(Path("some.csv"), Dialect())
+    finally:
+        await end(inspector, ready)
     return waiting
+
+
+async def end(inspector: Inspector, ready: asyncio.Task[None]) -> None:
+    """End the waiting child as the service does."""
+    ready.cancel()
+    await asyncio.wait((ready,))
+    await inspector.close()
 
 
 def test_large_file_gets_a_child_of_its_own(settings: Settings, child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
