@@ -74,18 +74,12 @@ LARGE = {
 }
 
 
-@pytest.fixture(scope="module")
-def at_rest(frugal: Guarded) -> int:
-    """Return the memory of the service before any large request."""
-    return resident_bytes(frugal.pid)
-
-
 @pytest.mark.parametrize("kind", LARGE)
 def test_unfinished_large_requests_are_refused_once_all_hold_what_they_may(
-    kind: str, frugal: Guarded, at_rest: int, measured: Measured
+    kind: str, frugal: Guarded, measured: Measured
 ) -> None:
     """Their clients never send the last byte; those of the last kind have their answers held, which are larger."""
-    message = LARGE[kind]
+    message, before = LARGE[kind], resident_bytes(frugal.pid)
     reset_peak(frugal.pid)
     with contextlib.ExitStack() as stack:
         direct, long = (stack.enter_context(connected(frugal.url)) for _ in range(2))
@@ -96,7 +90,7 @@ def test_unfinished_large_requests_are_refused_once_all_hold_what_they_may(
             refused = answers_to(connections, 10)
             small.go_on(10)
             other.go_on(10)
-        grown = peak_bytes(frugal.pid) - at_rest
+        grown = peak_bytes(frugal.pid) - before
     until(lambda: in_progress(frugal.client) == 1, "nothing is in progress but the request that asks")
 
     assert len(refused) < CLIENTS

@@ -25,7 +25,7 @@ FEW = (
     "expected at least 5 rows of each class",
     "expected at least two classes with training rows",
     "needs samples of at least 2 classes",
-    "got n_splits=1",
+    "expected training rows that differ",
 )
 """A training holds rows out, so tables of ten or twenty rows may be too small for it; it says so."""
 
