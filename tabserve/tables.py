@@ -136,6 +136,7 @@ def _yield_halves(part: Callable[[int, int], bytes], start: int, stop: int, cont
 
 def _csv_part(fitted: Fitted) -> Callable[[int, int], bytes]:
     def write(start: int, stop: int) -> bytes:
+        """Return some rows as CSV with its header."""
         text: str = fitted.text_rows(start, stop).to_csv(index=False, lineterminator="\n")
         return text.encode()
 
@@ -147,6 +148,7 @@ def _arrow_part(fitted: Fitted) -> Callable[[int, int], bytes]:
     table = pa.Table.from_pandas(fitted.frame, preserve_index=False)
 
     def write(start: int, stop: int) -> bytes:
+        """Return some rows as an Arrow stream of one record batch."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table.slice(start, stop - start))

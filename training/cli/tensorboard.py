@@ -22,6 +22,7 @@ def recorder(folder: Path, recipe: Recipe) -> Callable[[Event], None]:
     writer = SummaryWriter(str(folder / run_name))
 
     def record(event: Event) -> None:
+        """Write an epoch's figures, or the result and the settings."""
         if isinstance(event, EpochMetrics):
             for name, value in _scalars(event).items():
                 writer.add_scalar(name, value, event.epoch)

@@ -102,6 +102,7 @@ def number_in(reading: str) -> Callable[[str], float]:
     """Return the function that gives the number of a text in a reading, infinity if it is none or beyond float64."""
 
     def value(text: str) -> float:
+        """Return the number of a text, or infinity."""
         found = parse_number(text, reading)
         return math.inf if found is None else found
 
@@ -112,6 +113,7 @@ def days_in(pattern: str) -> Callable[[str], float]:
     """Return the function that gives the days since 1970-01-01 of a date in a pattern, NaN if it is none."""
 
     def value(text: str) -> float:
+        """Return the days of a date, or NaN."""
         found = parse_date(text, pattern)
         return math.nan if found is None else found[0] + found[1] / 86_400
 

@@ -100,10 +100,7 @@ def load_splits(
     images = settings is not None and settings.image is not None
     way = way or way_of(source)
     table, summary = _read_rows(source, folder, dialects, feedback, way, images=images)
-    learnt = learn_target(table.target, table.lines, source)
-    if len(learnt.kept) < MIN_ROWS:
-        problem = f"expected at least {MIN_ROWS} rows with a target, got {len(learnt.kept)}"
-        raise DatasetError(source.file, problem, column=source.target)
+    learnt = _learn(table, source)
     whole = _require_columns(_dataset(table, learnt), source, way)
     files, warnings = [table], table.warnings + learnt.warnings
     if source.test_file is None:
@@ -143,6 +140,19 @@ def _read_rows(
     if len(table.lines) < MIN_ROWS:
         raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")
     return table, summary
+
+
+def _learn(table: Table, source: DataSource) -> Learnt:
+    """Return what is learnt from the rows of the file.
+
+    Raises:
+        DatasetError: if the target does not fit the task, or too few rows have one.
+    """
+    learnt = learn_target(table.target, table.lines, source)
+    if len(learnt.kept) < MIN_ROWS:
+        problem = f"expected at least {MIN_ROWS} rows with a target, got {len(learnt.kept)}"
+        raise DatasetError(source.file, problem, column=source.target)
+    return learnt
 
 
 def _require_difference(train: Dataset, source: DataSource) -> None:

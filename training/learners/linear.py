@@ -161,6 +161,7 @@ def _make_fit(x: Floats, y: Any, classes: int) -> Callable[[float], Any]:
         return lambda penalty: _OneClass(present, np.zeros((1, x.shape[1])), np.zeros(1))
 
     def fit(penalty: float) -> Any:
+        """Fit a logistic regression."""
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
             return LogisticRegression(C=1 / penalty, max_iter=ITERATIONS).fit(x, y)
 
@@ -177,6 +178,7 @@ def _make_ridge_fit(x: Floats, y: Floats) -> Callable[[float], _Layer]:
     products, moments = centred.T @ centred, centred.T @ (y - level)  # (E, E), (E,)
 
     def fit(penalty: float) -> _Layer:
+        """Fit a ridge regression."""
         coefficients = solve(products + penalty * np.eye(len(products)), moments, assume_a="pos")
         return _Layer(coefficients, level - float(mean @ coefficients))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +16,15 @@ from modelstore import Overrides, Task
 
 IMAGE = {"height": 3, "width": 8}
 AUTO, MLP = Overrides(learner="auto"), Overrides(learner="mlp")
+
+
+@contextlib.contextmanager
+def refused(field: str, problem: str) -> Iterator[None]:
+    """Hold that what is done meanwhile is refused for this field, with a problem that says this."""
+    with pytest.raises(InvalidInput) as caught:
+        yield
+    assert caught.value.problems[0].feature == field
+    assert problem in caught.value.problems[0].problem
 
 
 @pytest.mark.parametrize(
@@ -32,11 +43,8 @@ def test_settings_that_contradict_each_other_are_refused_by_name(
 ) -> None:
     request = TrainingRequest.model_validate({"model": "clouds", "dataset": "clouds", "overrides": overrides})
 
-    with pytest.raises(InvalidInput) as caught:
+    with refused(field, problem):
         check_settings(request, AUTO)
-
-    assert caught.value.problems[0].feature == field
-    assert problem in caught.value.problems[0].problem
 
 
 @pytest.mark.parametrize(
@@ -103,11 +111,8 @@ def test_request_that_contradicts_its_recipe_is_refused_by_name(
 ) -> None:
     request = TrainingRequest.model_validate_json(json.dumps({"model": "clouds", **fields}))
 
-    with pytest.raises(InvalidInput) as caught:
+    with refused(field, problem):
         check_with_recipe(request, recipe)
-
-    assert caught.value.problems[0].feature == field
-    assert problem in caught.value.problems[0].problem
 
 
 @pytest.mark.parametrize(
